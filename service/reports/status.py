@@ -1,6 +1,6 @@
 """The stored part of a status: counts, syncs, failures and warnings, for the page and for the command."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -58,10 +58,7 @@ async def stored_status(
         library=library,
         runs=msgspec.convert(await store.read(runs.last_runs), tuple[Run, ...], from_attributes=True),
         failures=msgspec.convert(await store.read(failures.list_failures), tuple[Failure, ...], from_attributes=True),
-        failures_by_reason=tuple(
-            ReasonCount(reason=reason, count=count)
-            for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        ),
+        failures_by_reason=by_reason(reasons),
         guardrails=(
             *await dropped_warnings(store, configured),
             *(await fetch_warnings(store, settings) if settings is not None else ()),
@@ -75,6 +72,12 @@ async def stored_status(
         ),
         thresholds=replace(used, blank=()) if used is not None else None,  # thousands of numbers for nobody to read
     )
+
+
+def by_reason(counts: Mapping[str, int]) -> tuple[ReasonCount, ...]:
+    """Return the counts of failures, the most frequent reason first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(ReasonCount(reason=reason, count=count) for reason, count in ordered)
 
 
 async def dropped_warnings(store: Store, configured: Collection[str] | None) -> list[str]:

@@ -221,10 +221,16 @@ def resting_place(stage: str, now: datetime) -> ColumnElement[bool]:
 
 def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:
     """Return the failures, latest first."""
-    latest = tx.execute(select(failures).order_by(failures.c.last_at.desc(), failures.c.item).limit(limit)).all()
-    pictures = _pictures_of(tx, {row.item for row in latest}, {row.source for row in latest})
+    return with_names(
+        tx, tx.execute(select(failures).order_by(failures.c.last_at.desc(), failures.c.item).limit(limit)).all()
+    )
+
+
+def with_names(tx: Connection, rows: Sequence[Any]) -> list[Failure]:
+    """Return rows of the table as failures with the names of their pictures."""
+    pictures = _pictures_of(tx, {row.item for row in rows}, {row.source for row in rows})
     found = []
-    for row in latest:
+    for row in rows:
         # The failing source may hold the bytes no longer: then another one gives the name.
         known = sorted(pictures.get(row.item, ()), key=lambda one: (one.source != row.source, one.is_gone, one.path))
         name, path = (_name(known[0]), known[0].path) if known else (row.item, None)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, func, insert, select, true, update
 
 from immich_facesets.exports.profile import PROFILES_FOLDER
+from service.store.browsing.slices import Page, Slice, cut_page
 from service.store.spaces import active_space
 from service.store.tables import (
     assets,
@@ -65,6 +66,14 @@ def end_run(
 def last_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
     """Return the latest syncs, newest first."""
     return [_run(row) for row in tx.execute(select(sync_runs).order_by(sync_runs.c.run_id.desc()).limit(limit))]
+
+
+def run_page(tx: Connection, part: Slice) -> Page[Run]:
+    """Return all syncs, newest first."""
+    statement = select(sync_runs).order_by(sync_runs.c.run_id.desc()).limit(part.limit + 1)
+    if part.after is not None:
+        statement = statement.where(sync_runs.c.run_id < part.after[1])
+    return cut_page([_run(row) for row in tx.execute(statement)], lambda run: (0.0, run.id), part)
 
 
 def one_run(tx: Connection, run_id: int) -> Run | None:

@@ -174,11 +174,12 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailuresAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest failures, newest first; ``total`` counts all of them."""
+    """A page of failures, latest first. ``total`` counts those that were asked for, ``by_reason`` all."""
 
     total: int
     by_reason: tuple[ReasonCount, ...]
     failures: tuple[Failure, ...]
+    next: str | None = None
 
 
 class JobQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -59,6 +59,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         ledger=facesets.ledger,
         sources=service.sources,
         settings=service.settings,
+        failures=service.failures,
         jobs=service.jobs,
         job=service.job,
     )

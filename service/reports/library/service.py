@@ -9,11 +9,16 @@ from pydantic import SecretStr
 
 from immich_facesets.runtime.settings import is_secret, variable_names
 from service.progress import ProgressBoard
+from service.reports.library.shown import slice_of
+from service.reports.status import by_reason
 from service.settings import Settings
 from service.store import folders, runs
+from service.store.browsing.failed_items import failure_page
 from service.store.database import Store
+from service.store.failures import count_by_reason
+from service.web.cursors import encode_cursor
 from service.web.library import service as shown
-from service.web.schemas import SourceCounts
+from service.web.schemas import Failure, FailuresAnswer, SourceCounts
 
 _CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")
 _HIDDEN = "***@"
@@ -44,10 +49,24 @@ class ServiceReads:
     async def settings(self) -> shown.SettingsAnswer:
         return shown.SettingsAnswer(settings=settings_in_force(self._settings))
 
-    async def jobs(self) -> shown.JobsAnswer:
-        now = self._board.now
-        found = await self._store.read(runs.last_runs)
-        return shown.JobsAnswer(jobs=tuple(map(self._job, found)), next_sync_at=now.next_sync_at)
+    async def failures(self, query: shown.FailuresQuery) -> FailuresAnswer:
+        order = f"failures {query.reason}"
+        page = await self._store.read(failure_page, query.reason, slice_of(query, order))
+        counts = by_reason(await self._store.read(count_by_reason))
+        return FailuresAnswer(
+            total=sum(one.count for one in counts if query.reason in {"", one.reason}),
+            by_reason=counts,
+            failures=msgspec.convert(page.items, tuple[Failure, ...], from_attributes=True),
+            next=encode_cursor(order, page.last),
+        )
+
+    async def jobs(self, query: shown.JobsQuery) -> shown.JobsAnswer:
+        page = await self._store.read(runs.run_page, slice_of(query, "jobs"))
+        return shown.JobsAnswer(
+            jobs=tuple(map(self._job, page.items)),
+            next_sync_at=self._board.now.next_sync_at,
+            next=encode_cursor("jobs", page.last),
+        )
 
     async def job(self, number: int) -> shown.Job | None:
         row = await self._store.read(runs.one_run, number)

@@ -11,8 +11,8 @@ from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE
 from service.web.context import CONTEXT
 from service.web.json_bodies import decode_json
-from service.web.library.service import Job, JobsAnswer
-from service.web.parameters import number_in
+from service.web.library.service import Job, JobsAnswer, JobsQuery
+from service.web.parameters import number_in, read_query
 from service.web.preconditions import IDEMPOTENCY_KEY, key_of
 from service.web.problems import problem_response
 from service.web.routes import Answer, Route, json_answer
@@ -23,7 +23,7 @@ BEGINS_WITHIN = 5.0
 
 
 async def get_jobs(request: web.Request) -> web.StreamResponse:
-    return json_answer(await request.app[CONTEXT].library.jobs())
+    return json_answer(await request.app[CONTEXT].library.jobs(read_query(request, JobsQuery)))
 
 
 async def get_job(request: web.Request) -> web.StreamResponse:
@@ -72,7 +72,8 @@ ROUTES = (
         method="GET",
         path="/api/jobs",
         handler=get_jobs,
-        summary="The latest syncs and exports, newest first, and the stages of a running one",
+        summary="Syncs and exports, newest first, and the stages of a running one",
+        query=JobsQuery,
         answers={200: Answer("The jobs", body=JobsAnswer, example=examples.JOBS), 503: NOT_AVAILABLE},
     ),
     Route(

@@ -10,6 +10,8 @@ from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.auth import KEYRING
 from service.web.context import CONTEXT
+from service.web.library.service import FailuresQuery
+from service.web.parameters import read_query
 from service.web.routes import Access, Answer, Route, json_answer
 from service.web.schemas import (
     FailuresAnswer,
@@ -56,10 +58,7 @@ async def get_status(request: web.Request) -> web.StreamResponse:
 
 
 async def get_failures(request: web.Request) -> web.StreamResponse:
-    facts = await request.app[CONTEXT].status()
-    return json_answer(
-        FailuresAnswer(total=facts.failure_count, by_reason=facts.failures_by_reason, failures=facts.failures)
-    )
+    return json_answer(await request.app[CONTEXT].library.failures(read_query(request, FailuresQuery)))
 
 
 NOT_AVAILABLE = Answer("Not available now; the message gives the reason", body=ErrorBody)
@@ -102,7 +101,8 @@ ROUTES = (
         method="GET",
         path="/api/failures",
         handler=get_failures,
-        summary="What failed and will be tried again",
+        summary="What failed and will be tried again, latest first",
+        query=FailuresQuery,
         answers={200: Answer("The failures", body=FailuresAnswer, example=examples.FAILURES), 503: NOT_AVAILABLE},
     ),
 )

@@ -34,7 +34,8 @@ from service.web.library.identities import (
 from service.web.library.proposals import PartsAnswer, SimilarAnswer, SimilarQuery
 from service.web.library.references import ReferencesAnswer
 from service.web.library.review import ReviewPage, ReviewQuery
-from service.web.library.service import Job, JobsAnswer, SettingsAnswer, SourcesAnswer
+from service.web.library.service import FailuresQuery, Job, JobsAnswer, JobsQuery, SettingsAnswer, SourcesAnswer
+from service.web.schemas import FailuresAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,5 +82,6 @@ class LibraryReads:
     ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]
     sources: Callable[[], Awaitable[SourcesAnswer]]
     settings: Callable[[], Awaitable[SettingsAnswer]]
-    jobs: Callable[[], Awaitable[JobsAnswer]]
+    failures: Callable[[FailuresQuery], Awaitable[FailuresAnswer]]
+    jobs: Callable[[JobsQuery], Awaitable[JobsAnswer]]
     job: Callable[[int], Awaitable[Job | None]]

@@ -1,8 +1,11 @@
 """Sources, settings and jobs as the API shows them."""
 
+from typing import Annotated
+
 import msgspec
 
 from service.progress import StageProgress
+from service.web.library.identities import PageQuery, Text
 from service.web.schemas import Instant, SourceCounts
 
 
@@ -41,6 +44,19 @@ class SettingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[Setting, ...]
 
 
+class FailuresQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which failures are wanted."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="the most entries of a page")] = 200
+    reason: Annotated[Text, msgspec.Meta(description="of this reason alone, such as `corrupt`")] = ""
+
+
+class JobsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs are wanted."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="the most entries of a page")] = 20
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """
     One sync. ``outcome`` is None while it runs, else one of done, outage, setup, stopped, bug, killed.
@@ -60,7 +76,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest jobs, newest first."""
+    """A page of the jobs, newest first. ``next_sync_at``: when the schedule starts the next sync."""
 
     jobs: tuple[Job, ...]
     next_sync_at: Instant | None = None
+    next: str | None = None

@@ -19,6 +19,7 @@ from PIL import Image
 from sqlalchemy import insert
 from web_scene import BEARER, Scene, visit
 
+from immich_facesets.errors import ItemError, RequestError
 from immich_facesets.exports.profile import Content
 from immich_facesets.imports.manifests import MANIFEST
 from service.files.crops import keep_crop
@@ -29,9 +30,11 @@ from service.progress import ProgressBoard
 from service.reports.library import library_reads
 from service.reports.library.service import settings_in_force
 from service.settings import Settings
-from service.store import exports, runs
+from service.store import exports, failures, runs
 from service.store.database import Store
 from service.store.tables import sources
+from service.web.library.service import FailuresQuery, JobsQuery
+from service.web.schemas import Failure
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SECRET, KEY, PASSWORD = "a-secret-of-sixteen", "key-of-immich-123", "pass-word"
@@ -356,6 +359,35 @@ async def test_sources_settings_and_jobs_have_addresses(store: Store, settings: 
         assert (job["outcome"], job["counts"], job["stages"]) == ("done", {"faces": 2}, [])
         async with client.get("/api/jobs/999", headers=BEARER) as answer:
             assert answer.status == 404
+
+
+async def test_jobs_and_failures_come_a_page_at_a_time_each_once(store: Store, settings: Settings) -> None:
+    started = [store.write_now(runs.begin_run, "full", ["anna"], NOW) for _ in range(5)]
+    for number in range(7):  # five of them in one moment, as those of one listing
+        error = ItemError("it cannot be read", reason="denied" if number % 2 else "unreadable")
+        when = NOW + timedelta(seconds=max(0, number - 4))
+        store.write_now(failures.record_failure, "listing", "scans", f"{number}.jpg", error=error, now=when)
+    reads = library_reads(store, settings, ProgressBoard())
+    jobs = await reads.jobs(JobsQuery(limit=2))
+    following = await reads.jobs(JobsQuery(limit=3, cursor=jobs.next or ""))
+    assert [job.id for job in (*jobs.jobs, *following.jobs)] == started[::-1]
+    assert following.next is None
+    found, cursor = list[Failure](), ""
+    while (page := await reads.failures(FailuresQuery(limit=2, cursor=cursor))).failures:
+        assert (page.total, [(one.reason, one.count) for one in page.by_reason]) == (
+            7,
+            [("unreadable", 4), ("denied", 3)],
+        )
+        found += page.failures
+        if page.next is None:
+            break
+        cursor = page.next
+    assert [one.name for one in found[:2]] == ["6.jpg", "5.jpg"]
+    assert sorted(one.name for one in found) == [f"{number}.jpg" for number in range(7)]
+    denied = await reads.failures(FailuresQuery(reason="denied"))
+    assert (denied.total, {one.reason for one in denied.failures}, denied.next) == (3, {"denied"}, None)
+    with pytest.raises(RequestError, match="another list"):
+        await reads.failures(FailuresQuery(reason="denied", cursor=cursor))
 
 
 def test_the_digest_in_a_crops_name_is_that_of_its_bytes(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ from service.store import (
 )
 from service.store.browsing import (
     exported,
+    failed_items,
     finding,
     identity_details,
     identity_faces,
@@ -212,6 +213,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     reference_questions.open_references: (Constraints(),),
     references.references_of: (1,),
     runs.last_runs: (),
+    runs.run_page: (Slice(50),),
     runs.one_run: (1,),
     sources.absent_people: ("anna", ["p2"]),
     runs.census: (),
@@ -227,6 +229,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     folders.folders: (),
     folders.has_work: (),
     folders.stored_sources: (),
+    failed_items.failure_page: ("", Slice(50)),
     exported.directory_page: ("", 50, None),
     exported.one_directory: ("faceset_001",),
     exported.ledger_page: (Slice(50), None),
@@ -288,6 +291,7 @@ PARTS = {
     "resolver",
     "facts_of",
     "resolve_selections",
+    "with_names",
 } | {
     "read_state",
     "data_folder",

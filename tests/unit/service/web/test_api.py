@@ -2,17 +2,17 @@
 
 import asyncio
 import dataclasses
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import get_args
 
 import msgspec
 import pytest
-from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
+from web_scene import BEARER, HTML, Scene, busy_scene, visit
 
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, SetupError, TransientError
 from service.progress import JobKind
-from service.web.schemas import Objection, Readiness, StatusAnswer
+from service.web import examples
+from service.web.schemas import FailuresAnswer, Objection, Readiness, StatusAnswer
 
 
 async def test_health_needs_no_token() -> None:
@@ -48,12 +48,11 @@ async def test_the_status_is_whole_and_typed() -> None:
 
 
 async def test_failures_have_a_route_of_their_own() -> None:
-    scene = Scene(facts=invented_facts(datetime.now(UTC)))
-    async with visit(scene) as client, client.get("/api/failures", headers=BEARER) as answer:
-        told = await answer.json()
-    assert told["total"] == 4
-    assert told["by_reason"] == [{"reason": "corrupt", "count": 3}, {"reason": "too_large", "count": 1}]
-    assert [failure["reason"] for failure in told["failures"]] == ["corrupt", "too_large"]
+    async with visit(Scene()) as client:
+        async with client.get("/api/failures", headers=BEARER) as answer:
+            assert msgspec.convert(await answer.json(), FailuresAnswer) == examples.FAILURES
+        async with client.get("/api/failures?resaon=corrupt", headers=BEARER) as answer:
+            assert answer.status == 400
 
 
 async def test_a_sync_starts_once() -> None:
