@@ -1,6 +1,18 @@
 """The HTML pages."""
 
-from service.web.pages import decide, documents, faces, facesets, identify, people, person, review, static_files, status
+from service.web.pages import (
+    decide,
+    documents,
+    faces,
+    facesets,
+    identify,
+    people,
+    person,
+    review,
+    static_files,
+    status,
+    syncs,
+)
 
 ROUTES = (
     *status.ROUTES,
@@ -10,6 +22,7 @@ ROUTES = (
     *facesets.ROUTES,
     *review.ROUTES,
     *identify.ROUTES,
+    *syncs.ROUTES,
     *documents.ROUTES,
     *decide.ROUTES,
     *static_files.ROUTES,

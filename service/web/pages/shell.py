@@ -35,6 +35,7 @@ NAVIGATION = (
     Place("/facesets", "Face sets", "f"),
     Place("/identify", "Identify", "i"),
     Place("/", "Status", "h"),
+    Place("/syncs", "Syncs", "s"),
     Place("/help", "Help", "e"),
 )
 

@@ -20,6 +20,8 @@ from service.web.routes import Answer, Route
 from service.web.schemas import Objection, Run, StatusFacts
 
 SHOWN_RUNS = 10
+BACK = ("/", "/syncs")
+"""The pages that start jobs."""
 
 NOTICES = {
     "accepted": "The job is starting.",
@@ -97,14 +99,18 @@ async def show_status(request: web.Request) -> web.StreamResponse:
 
 
 async def sync_from_form(request: web.Request) -> web.StreamResponse:
-    """Start a sync from the button of the status page, for browsers without scripts."""
-    asked = (await read_form(request)).get("kind", "incremental")
+    """Start a job from a button of a page, and lead back to that page."""
+    form = await read_form(request)
+    asked, back = form.get("kind", "incremental"), form.get("back", BACK[0])
     kind = next((known for known in get_args(JobKind) if known == asked), None)
     if kind is None:
         raise RequestError(f"there is no such kind of sync; there are: {', '.join(get_args(JobKind))}", status=400)
+    if back not in BACK:
+        raise RequestError(f"a start leads back to one of these: {', '.join(BACK)}", status=400)
     context = request.app[CONTEXT]
-    notice = "already_running" if context.request_job(kind, None) is None else "accepted"
-    raise web.HTTPSeeOther(f"{context.base_path}/?notice={notice}")
+    begun = context.request_job(kind, form.get("source") or None)
+    notice = "already_running" if begun is None else "accepted"
+    raise web.HTTPSeeOther(f"{context.base_path}{back}?notice={notice}")
 
 
 ROUTES = (
@@ -119,11 +125,12 @@ ROUTES = (
         method="POST",
         path="/sync",
         handler=sync_from_form,
-        summary="Start a sync from the status page",
-        form={"kind": " or ".join(get_args(JobKind))},
+        summary="Start a job from a page",
+        form={"kind": " or ".join(get_args(JobKind)), "source": "this source alone", "back": " or ".join(BACK)},
         answers={
-            303: Answer("To the status page, which says what became of it", redirects=True),
+            303: Answer("To the page, which says what became of it", redirects=True),
             400: Answer("No such kind of sync, or a malformed request", body=ErrorBody),
+            404: Answer("No such source", body=ErrorBody),
         },
     ),
 )
