@@ -181,8 +181,8 @@ async def write_facesets(request: web.Request) -> web.StreamResponse:
     """Start an export, and lead back to the page."""
     context, form = request.app[CONTEXT], await read_form(request)
     back = local_path(form.get("back", ""), context.base_path) if form.get("back") else f"{context.base_path}/facesets"
-    result = context.request_job("export", None)
-    raise web.HTTPSeeOther(URL(back, encoded=True).update_query(notice=result))
+    notice = "already_running" if context.request_job("export", None) is None else "accepted"
+    raise web.HTTPSeeOther(URL(back, encoded=True).update_query(notice=notice))
 
 
 def set_view() -> dict[str, Any]:
