@@ -52,6 +52,7 @@ def install_pages(app: web.Application) -> None:
         "base": base,
         "static": lambda name: f"{base}/static/{files.version}/{files.paths[name].name}",
         "stage_words": formatting.STAGE_WORDS,
+        "stage_states": formatting.STAGE_STATES,
         "circuit_states": formatting.CIRCUIT_STATES,
         "chart_of": histogram.chart_of,
         "chart_size": (histogram.WIDTH, histogram.HEIGHT),

@@ -66,6 +66,9 @@ REASONS: Mapping[str, ReasonWords] = {
     "truncated": ReasonWords("Broken off", _BY_ITSELF),
     "unavailable": ReasonWords("Not reachable", _BY_ITSELF),
     "unreadable": ReasonWords("Cannot be read", "Check the disk and the rights of the file."),
+    "lost": ReasonWords("Reference picture lost", "Add the reference picture again."),
+    "no_crop": ReasonWords("No picture of the face", "Bring the embedder to the version of this service."),
+    "no_face": ReasonWords("Face not found", "Choose a picture that shows the face larger and from the front."),
     "unsupported": ReasonWords("Kind that is not read", "Store a copy as JPEG or PNG."),
 }
 """The reasons that an item of a sync can have."""

@@ -223,7 +223,7 @@ async def test_a_decision_names_as_many_faces_as_a_person_has(
     library.store.write_now(grown, many)
     by_place = [{"sha256": f"{100 + n:064x}", "box": {"x1": 1, "y1": 1, "x2": 200, "y2": 200}} for n in range(many)]
     large = json.dumps({"decisions": [{"action": "not_for_sets", "faces": by_place}]}).encode()
-    assert len(large) > 4 * MAX_BODY_BYTES
+    assert len(large) > 3 * MAX_BODY_BYTES
     headers = BEARER | {"Content-Type": "application/json"}
     async with client.post("/api/decisions/preview", data=io.BytesIO(large), headers=headers) as answer:
         assert answer.status == 200

@@ -152,7 +152,7 @@ async def test_the_status_page_leads_to_what_it_counts() -> None:
     page = await page_of(busy_scene(), "/")
     assert '<a href="/people">132</a>' in page
     assert 'href="/syncs/failures?reason=too_large"' in page
-    assert '<a href="/syncs">Recent syncs</a>' in page
+    assert '<a href="/syncs">Recent syncs and exports</a>' in page
 
 
 def test_every_kind_of_job_has_words() -> None:
