@@ -416,6 +416,18 @@ SETTINGS = _service.SettingsAnswer(
         ),
     )
 )
+STORAGE = _service.StorageAnswer(
+    parts=(
+        _service.StoredSize(part="database", files=None, bytes=412_000_000),
+        _service.StoredSize(part="crops", files=41_556, bytes=3_650_000_000),
+        _service.StoredSize(part="staging", files=0, bytes=0),
+        _service.StoredSize(part="facesets", files=9_120, bytes=1_270_000_000),
+        _service.StoredSize(part="other", files=3, bytes=2_048),
+    ),
+    data_free_bytes=412_300_000_000,
+    export_free_bytes=412_300_000_000,
+    measured_at=_THEN,
+)
 JOBS = _service.JobsAnswer(
     jobs=(
         _service.Job(

@@ -105,6 +105,7 @@ def invented_reads() -> LibraryReads:
         ledger=_always(examples.LEDGER),
         sources=_always(examples.SOURCES),
         settings=_always(examples.SETTINGS),
+        storage=_always(examples.STORAGE),
         failures=_always(examples.FAILURES),
         jobs=_always(examples.JOBS),
         job=_below(examples.JOBS.jobs[0]),

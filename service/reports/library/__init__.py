@@ -12,6 +12,7 @@ from service.reports.library.proposals import Proposals
 from service.reports.library.references import ReferenceReads
 from service.reports.library.review import ReviewReads
 from service.reports.library.service import ServiceReads
+from service.reports.library.storage import StorageReads
 from service.settings import Settings
 from service.store.database import Store
 from service.web.library.reads import LibraryReads
@@ -59,6 +60,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         ledger=facesets.ledger,
         sources=service.sources,
         settings=service.settings,
+        storage=StorageReads(store, settings).answer,
         failures=service.failures,
         jobs=service.jobs,
         job=service.job,

@@ -1,11 +1,11 @@
-"""The service itself: its sources and its settings."""
+"""The service itself: its sources, its settings, and what it stores."""
 
 from aiohttp import web
 
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE
 from service.web.context import CONTEXT
-from service.web.library.service import SettingsAnswer, SourcesAnswer
+from service.web.library.service import SettingsAnswer, SourcesAnswer, StorageAnswer
 from service.web.routes import Answer, Route, json_answer
 
 
@@ -15,6 +15,10 @@ async def get_sources(request: web.Request) -> web.StreamResponse:
 
 async def get_settings(request: web.Request) -> web.StreamResponse:
     return json_answer(await request.app[CONTEXT].library.settings())
+
+
+async def get_storage(request: web.Request) -> web.StreamResponse:
+    return json_answer(await request.app[CONTEXT].library.storage())
 
 
 ROUTES = (
@@ -31,5 +35,12 @@ ROUTES = (
         handler=get_settings,
         summary="The settings in force; secrets are never shown",
         answers={200: Answer("The settings", body=SettingsAnswer, example=examples.SETTINGS)},
+    ),
+    Route(
+        method="GET",
+        path="/api/storage",
+        handler=get_storage,
+        summary="How much room database, crops and face sets take, and how much is free",
+        answers={200: Answer("The sizes", body=StorageAnswer, example=examples.STORAGE), 503: NOT_AVAILABLE},
     ),
 )

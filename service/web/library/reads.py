@@ -34,7 +34,15 @@ from service.web.library.identities import (
 from service.web.library.proposals import PartsAnswer, SimilarAnswer, SimilarQuery
 from service.web.library.references import ReferencesAnswer
 from service.web.library.review import ReviewPage, ReviewQuery
-from service.web.library.service import FailuresQuery, Job, JobsAnswer, JobsQuery, SettingsAnswer, SourcesAnswer
+from service.web.library.service import (
+    FailuresQuery,
+    Job,
+    JobsAnswer,
+    JobsQuery,
+    SettingsAnswer,
+    SourcesAnswer,
+    StorageAnswer,
+)
 from service.web.schemas import FailuresAnswer
 
 
@@ -82,6 +90,7 @@ class LibraryReads:
     ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]
     sources: Callable[[], Awaitable[SourcesAnswer]]
     settings: Callable[[], Awaitable[SettingsAnswer]]
+    storage: Callable[[], Awaitable[StorageAnswer]]
     failures: Callable[[FailuresQuery], Awaitable[FailuresAnswer]]
     jobs: Callable[[JobsQuery], Awaitable[JobsAnswer]]
     job: Callable[[int], Awaitable[Job | None]]

@@ -1,6 +1,6 @@
 """Sources, settings and jobs as the API shows them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -42,6 +42,34 @@ class SettingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of the service, in the order of the documents."""
 
     settings: tuple[Setting, ...]
+
+
+StoredPart = Literal["database", "crops", "staging", "previews", "references", "facesets", "other"]
+
+
+class StoredSize(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One part of what is stored. ``files`` is None for the database.
+
+    ``crops`` are of faces, ``staging`` and ``previews`` pictures that are in work, and ``other`` all else in the data folder.
+    """
+
+    part: StoredPart
+    files: int | None
+    bytes: int
+
+
+class StorageAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The sizes of everything that is stored, as they were at ``measured_at``; None while they are measured first.
+
+    Free room is that of the disks of the data folder and of the exports.
+    """
+
+    parts: tuple[StoredSize, ...]
+    data_free_bytes: int | None
+    export_free_bytes: int | None
+    measured_at: Instant | None
 
 
 class FailuresQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

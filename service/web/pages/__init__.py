@@ -12,6 +12,7 @@ from service.web.pages import (
     static_files,
     status,
     syncs,
+    system,
 )
 
 ROUTES = (
@@ -23,6 +24,7 @@ ROUTES = (
     *review.ROUTES,
     *identify.ROUTES,
     *syncs.ROUTES,
+    *system.ROUTES,
     *documents.ROUTES,
     *decide.ROUTES,
     *static_files.ROUTES,

@@ -36,6 +36,7 @@ NAVIGATION = (
     Place("/identify", "Identify", "i"),
     Place("/", "Status", "h"),
     Place("/syncs", "Syncs", "s"),
+    Place("/system", "System", "y"),
     Place("/help", "Help", "e"),
 )
 

@@ -293,6 +293,7 @@ PARTS = {
     "resolve_selections",
     "with_names",
 } | {
+    "database_bytes",
     "read_state",
     "data_folder",
     "read_scope",
