@@ -44,7 +44,6 @@ COPY pyproject.toml README.md LICENSE ./
 COPY immich_facesets immich_facesets
 COPY service service
 COPY embedder embedder
-COPY docs docs
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/python -m pip --python /opt/venv/bin/python install --no-deps --no-index dist/*.whl
 

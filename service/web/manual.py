@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from immich_facesets import exports
 
 INSTALLED = Path(__file__).parent / "docs"
-"""Where a wheel has them (``force-include`` in ``pyproject.toml``)."""
+"""Where a wheel has them (``sources`` in ``pyproject.toml``)."""
 IN_REPOSITORY = Path(__file__).parents[2] / "docs"
 GUIDES = Path(exports.__file__).parent / "guides"
 """The pages about other programs."""

@@ -19,3 +19,11 @@ def test_the_wheel_holds_every_document_and_what_the_pages_need(tmp_path: Path) 
     for folder in ("templates", "static"):
         for path in (ROOT / "service/web" / folder).iterdir():
             assert f"service/web/{folder}/{path.name}" in held
+
+
+def test_an_editable_install_copies_nothing(tmp_path: Path) -> None:
+    build = f"from hatchling.build import build_editable; build_editable({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        assert {name.partition("/")[0].rpartition(".")[2] for name in archive.namelist()} == {"pth", "dist-info"}
