@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from dockerfiles import Image
+from dockerfiles import REPOSITORY, Image
 from image_checks import (
     built,
     check_help,
@@ -43,6 +43,11 @@ def test_the_service_can_write_nowhere_but_into_its_volumes_and_tmp(image: Image
 
 def test_the_service_explains_itself_inside_its_image(image: Image) -> None:
     check_help(image)
+
+
+def test_the_service_image_holds_the_documents_that_its_pages_show(image: Image) -> None:
+    found = {path.name for path in (image.root / "opt/venv/lib").glob("*/site-packages/service/web/docs/*.md")}
+    assert found == {path.name for path in (REPOSITORY / "docs").glob("*.md")}
 
 
 def test_the_service_is_healthy_inside_its_image_and_leaves_when_asked(image: Image) -> None:
