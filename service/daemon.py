@@ -23,6 +23,7 @@ from service.passes.fan_out import first_error
 from service.progress import JobKind
 from service.reports.identification import Identify
 from service.reports.library import library_reads
+from service.reports.library.eras import EraReads
 from service.reports.library.whole_pictures import WholePictures
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
@@ -104,6 +105,7 @@ class Service:
                 app.context.turns,
             ).calls(),
             references=reference_calls(references),
+            eras=EraReads(app.store, app.settings).calls(),
             answers=kept_answers(app.store, app.context.clock),
             identify=identify.answer,
             whole_picture=pictures.show,

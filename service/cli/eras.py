@@ -7,9 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from immich_facesets.eras import EraChange, EraRules, MergeEras, Probe, RenameEra, SplitEras, probe, years_of
+from immich_facesets.eras import EraChange, MergeEras, Probe, RenameEra, SplitEras
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.wording import counted
 from service.cli.era_rows import (
     ChangeRow,
@@ -22,7 +21,6 @@ from service.cli.era_rows import (
     years_words,
 )
 from service.cli.terminal import err, out, print_json, print_line
-from service.computation import compute
 from service.files.durable import disk_trouble, replace_privately
 from service.reports.evaluation.era_picture import era_picture
 from service.reports.identity import require_identity
@@ -176,9 +174,8 @@ async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
 async def _probe(settings: Settings, identity: int) -> ProbeReport:
     async with open_reading(settings) as store:
         identities = await IdentityEras.read(store, settings)
-        table = await identities.table(identity)
         with err.status("Comparing faces"):
-            found = await compute(_probed, table, identities.eras.rules)
+            found = await identities.probe(identity)
         kept = identities.eras.stored[identity].eras if identity in identities.eras.stored else ()
         label = identities.labels.get(identity)
         return ProbeReport(
@@ -188,11 +185,6 @@ async def _probe(settings: Settings, identity: int) -> ProbeReport:
             is_sortable=found.is_sortable,
             eras=tuple(era_row(identity, label, era) for era in kept),
         )
-
-
-def _probed(table: FaceTable, rules: EraRules) -> Probe:
-    years = [year or None for year in years_of(table.taken).tolist()]
-    return probe(table.vectors, years, rules, taken=table.taken)
 
 
 async def _split(settings: Settings, identity: int | None, *, is_written: bool) -> list[ChangeRow]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from immich_facesets.eras import EraChange, Verdict, verdict_of
+from immich_facesets.eras import EraChange, EraRules, Probe, Verdict, probe, verdict_of, years_of
 from immich_facesets.errors import RequestError
 from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
@@ -63,6 +63,10 @@ class IdentityEras:
         found = await candidates_of(self.store, self.facts, members, self.dimension)
         return await compute(era_face_table, *found)
 
+    async def probe(self, identity: int) -> Probe:
+        """Return whether an identity can be sorted by age, with the evidence."""
+        return await compute(_probed, await self.table(identity), self.eras.rules)
+
     async def plan(self, identity: int, change: EraChange) -> EraPlan:
         """Return what a change would write; an impossible one is a ``RequestError``."""
         return await self.eras.plan_change(identity, await self.table(identity), change)
@@ -79,6 +83,11 @@ class IdentityEras:
             return f"by age, from {childhood.born}"
         verdict, reason = await compute(verdict_of, table, self.eras.rules)
         return reason if verdict is Verdict.SORTABLE else f"cannot be sorted by age: {reason}"
+
+
+def _probed(table: FaceTable, rules: EraRules) -> Probe:
+    years = [year or None for year in years_of(table.taken).tolist()]
+    return probe(table.vectors, years, rules, taken=table.taken)
 
 
 async def years_of_faces(store: Store) -> dict[int, int]:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from service.progress import JobKind, ProgressBoard
 from service.web.library.decisions import DecisionCalls, KeptAnswers
+from service.web.library.eras import EraCalls
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
 from service.web.library.references import ReferenceCalls
@@ -25,7 +26,7 @@ class WebContext:
     """
     The values and callables that the HTTP handlers need.
 
-    ``library`` answers what the library holds, ``decisions`` makes decisions, and ``references`` adds reference pictures. ``identify(picture, limit)`` names its
+    ``library`` answers what the library holds, ``decisions`` makes decisions, ``references`` adds reference pictures, and ``eras`` changes eras. ``identify(picture, limit)`` names its
     faces. ``whole_picture(sha256)`` returns one of the library, reduced, as JPEG. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job; it
     returns None where one runs, and raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
@@ -39,6 +40,7 @@ class WebContext:
     library: LibraryReads
     decisions: DecisionCalls
     references: ReferenceCalls
+    eras: EraCalls
     answers: KeptAnswers
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]]
     whole_picture: Callable[[str], Awaitable[bytes | None]]

@@ -15,6 +15,7 @@ from immich_facesets.review.items import Item as _Item
 from service.progress import Progress as _Progress
 from service.web import schemas as _schemas
 from service.web.library import decisions as _decisions
+from service.web.library import eras as _eras
 from service.web.library import faces as _faces
 from service.web.library import facesets as _facesets
 from service.web.library import identify as _identify
@@ -127,7 +128,58 @@ IDENTITIES_FILE = _identities_file.IdentitiesFile(
 MERGED = _identities.MergedAnswer(number=7, leads_to=3)
 FACES = _faces.FacesAnswer(faces=(_FACE,), total=412, next="WyJmYWNlcyJd")
 ERAS = _identities.ErasAnswer(
-    eras=(_identities.Era(name="2011", kind="years", from_year=2009, main_year=2011, to_year=2014, faces=88, placed=3),)
+    eras=(
+        _identities.Era(
+            name="2011",
+            kind="years",
+            from_year=2009,
+            main_year=2011,
+            to_year=2014,
+            faces=88,
+            placed=3,
+            examples=(_COVER,),
+        ),
+    )
+)
+_ERA = _eras.PlannedEra(
+    name="2011",
+    from_year=2009,
+    main_year=2011,
+    to_year=2014,
+    faces=88,
+    placed=3,
+    from_eras={"2011": 88},
+    examples=(_COVER,),
+)
+ERA_PLAN = _eras.EraPlanAnswer(
+    version="5b1d",
+    reason="2 groups that look alike, 1998 to 2011",
+    before=(_ERA,),
+    after=(
+        _replace(_ERA, name="1998", from_year=1996, main_year=1998, to_year=1999, faces=24, from_eras={"": 24}),
+        _ERA,
+    ),
+    moved=24,
+    is_done=False,
+)
+ERA_PROBE = _eras.EraProbe(
+    faces=412,
+    dated=390,
+    is_sortable=True,
+    reason=ERA_PLAN.reason,
+    bin_width=0.05,
+    cut=0.35,
+    within=(0, 12, 340, 120, 8),
+    between=(0, 0, 4, 90, 410),
+    cuts=(
+        _eras.EraGroups(
+            distance=0.35,
+            groups=(
+                _eras.EraGroup(faces=88, from_year=2009, main_year=2011, to_year=2014),
+                _eras.EraGroup(faces=24, from_year=1996, main_year=1998, to_year=1999),
+            ),
+        ),
+    ),
 )
 NEAREST = _identities.NearestAnswer(identities=(_RIVAL,))
 SIMILAR = _proposals.SimilarAnswer(

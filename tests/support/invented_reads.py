@@ -8,6 +8,7 @@ import msgspec
 
 from service.web import examples
 from service.web.library.decisions import DecisionCalls, KeptAnswers, Preview
+from service.web.library.eras import EraCalls
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
 from service.web.library.references import ReferenceCalls
@@ -47,6 +48,11 @@ def invented_decisions() -> DecisionCalls:
     return DecisionCalls(
         preview=_always(Preview(examples.PREVIEW, 17, (3,))), known=_always(None), make=_always(examples.DECIDED)
     )
+
+
+def invented_eras() -> EraCalls:
+    """One proposal, whatever the change."""
+    return EraCalls(probe=_always(examples.ERA_PROBE), plan=_always(examples.ERA_PLAN), make=_always(examples.ERA_PLAN))
 
 
 async def invented_identification(picture: bytes, limit: int) -> IdentifyAnswer:

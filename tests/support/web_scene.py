@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import ClientSession, CookieJar
 from invented_reads import (
     invented_decisions,
+    invented_eras,
     invented_identification,
     invented_picture,
     invented_reads,
@@ -25,6 +26,7 @@ from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import Begun, WebContext
 from service.web.library.decisions import DecisionCalls, KeptAnswers
+from service.web.library.eras import EraCalls
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
 from service.web.library.references import ReferenceCalls
@@ -160,6 +162,7 @@ class Scene:
     board: ProgressBoard = field(default_factory=ProgressBoard)
     library: LibraryReads = field(default_factory=invented_reads)
     decisions: DecisionCalls = field(default_factory=invented_decisions)
+    eras: EraCalls = field(default_factory=invented_eras)
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]] = invented_identification
     picture: Callable[[str], Awaitable[bytes | None]] = invented_picture
     references: ReferenceCalls = field(default_factory=invented_references)
@@ -216,6 +219,7 @@ class Scene:
             library=self.library,
             decisions=self.decisions,
             references=self.references,
+            eras=self.eras,
             answers=self.answers,
             identify=self.identify,
             token=token,

@@ -12,7 +12,14 @@ from service.reports.library.known_figures import KnownFigures
 from service.reports.library.proposals import Proposals
 from service.reports.library.shown import shown_crop, shown_decision, shown_face, shown_identity, slice_of
 from service.settings import Settings
-from service.store.browsing.identity_details import MergedNumber, companions, eras_of, identity_details, survivor
+from service.store.browsing.identity_details import (
+    MergedNumber,
+    companions,
+    eras_of,
+    examples_of_eras,
+    identity_details,
+    survivor,
+)
 from service.store.browsing.identity_faces import (
     BrowsedFace,
     browsed_faces,
@@ -39,6 +46,7 @@ from service.web.library.proposals import (
     SplitPart,
 )
 
+_OF_AN_ERA = 8
 _EXAMPLES = 4
 """The faces that stand for a proposed part."""
 
@@ -124,7 +132,20 @@ class IdentityReads:
 
     async def eras(self, number: int) -> shown.ErasAnswer:
         rows = await self._store.read(eras_of, number)
-        return shown.ErasAnswer(eras=msgspec.convert(rows, tuple[shown.Era, ...], from_attributes=True))
+        some = await self._store.read(examples_of_eras, number, _OF_AN_ERA)
+        return shown.ErasAnswer(
+            eras=tuple(
+                msgspec.structs.replace(
+                    msgspec.convert(row, shown.Era, from_attributes=True),
+                    examples=tuple(
+                        crop
+                        for face, file in some.get(row.name, ())
+                        if (crop := shown_crop(face, file, self._base)) is not None
+                    ),
+                )
+                for row in rows
+            )
+        )
 
     async def nearest(self, number: int, query: shown.NearestQuery) -> shown.NearestAnswer:
         return shown.NearestAnswer(identities=await self._figures.near_identity(number, query.limit))

@@ -142,6 +142,21 @@ def eras_of(tx: Connection, number: int) -> list[EraRow]:
     ]
 
 
+def examples_of_eras(tx: Connection, number: int, most: int) -> dict[str, tuple[tuple[int, str], ...]]:
+    """Return some faces of each era of an identity, spread over all that have a crop: ids with the files of the crops."""
+    rows: Any = tx.execute(
+        select(era_faces.c.name, crops.c.face_id, crops.c.file)
+        .join(memberships, memberships.c.face_id == era_faces.c.face_id)
+        .join(crops, crops.c.face_id == era_faces.c.face_id)
+        .where(memberships.c.identity == number, era_faces.c.identity == number)
+        .order_by(crops.c.face_id)
+    )
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name, face_id, file in rows:
+        found.setdefault(name, []).append((face_id, file))
+    return {name: tuple(faces[:: max(1, len(faces) // most)][:most]) for name, faces in found.items()}
+
+
 def companions(tx: Connection, number: int, part: Slice) -> Page[Companion]:
     """Return the identities that are in the same pictures, those of most pictures first."""
     mine, theirs, other = faces.alias(), faces.alias(), memberships.alias()

@@ -2,6 +2,7 @@
 
 from service.web.api import (
     decisions,
+    eras,
     faces,
     facesets,
     identify,
@@ -18,6 +19,7 @@ from service.web.routes import Route
 ROUTES: tuple[Route, ...] = (
     *operations.ROUTES,
     *identities.ROUTES,
+    *eras.ROUTES,
     *faces.ROUTES,
     *identify.ROUTES,
     *pictures.ROUTES,

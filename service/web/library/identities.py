@@ -163,7 +163,7 @@ class Era(msgspec.Struct, frozen=True, kw_only=True):
     """
     One period of a life, from ``from_year`` to ``to_year``.
 
-    ``faces`` are its members; ``placed`` of them have no date of their own.
+    ``faces`` are its members; ``placed`` of them have no date of their own. ``examples``: a few of them.
     """
 
     name: str
@@ -173,6 +173,7 @@ class Era(msgspec.Struct, frozen=True, kw_only=True):
     to_year: int | None
     faces: int
     placed: int
+    examples: tuple[Crop, ...] = ()
 
 
 class ErasAnswer(msgspec.Struct, frozen=True, kw_only=True):

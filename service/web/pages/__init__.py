@@ -3,6 +3,7 @@
 from service.web.pages import (
     decide,
     documents,
+    eras,
     faces,
     facesets,
     identify,
@@ -21,6 +22,7 @@ ROUTES = (
     *person.ROUTES,
     *faces.ROUTES,
     *facesets.ROUTES,
+    *eras.ROUTES,
     *review.ROUTES,
     *identify.ROUTES,
     *syncs.ROUTES,

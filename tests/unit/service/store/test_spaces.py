@@ -241,6 +241,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     finding.pictures_by_file_name: ("a", 50),
     identity_details.companions: (1, Slice(50)),
     identity_details.eras_of: (1,),
+    identity_details.examples_of_eras: (1, 8),
     identity_details.identity_details: (1, {}),
     identity_details.survivor: (1,),
     identity_details.why_not_exported: (
