@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.eras.ages import Childhood
-from immich_facesets.eras.era import KeptEra, free_name, new_era, year_name
+from immich_facesets.eras.era import KeptEra, free_name, is_year_name, new_era, year_name
 from immich_facesets.eras.probing import Verdict, judge
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import recover, split, without_events
@@ -67,12 +67,16 @@ def by_window(table: FaceTable, rows: Rows, window: NDArray[np.int64], rules: Er
 
 
 def with_old_names(found: Sequence[KeptEra], kept: Sequence[KeptEra], present: frozenset[int]) -> tuple[KeptEra, ...]:
-    """Reuse the name of an old era for the new era that holds most of its faces, the largest overlap first."""
+    """
+    Reuse the name of an old era for the new era that holds most of its faces, the largest overlap first.
+
+    A year is no name of an era that has no such year: so it is where eras that were merged are parted again.
+    """
     overlaps = sorted(
         (-len(old.face_ids & new.face_ids), old.name, place)
         for place, new in enumerate(found)
         for old in kept
-        if 2 * len(old.face_ids & new.face_ids) > len(old.face_ids & present)
+        if 2 * len(old.face_ids & new.face_ids) > len(old.face_ids & present) and _may_be_called(new, old.name)
     )
     names: dict[int, str] = {}
     for _, name, place in overlaps:  # no two can hold more than half of one
@@ -81,3 +85,11 @@ def with_old_names(found: Sequence[KeptEra], kept: Sequence[KeptEra], present: f
         if place not in names:
             names[place] = free_name(year_name(era.main_year), set(names.values()))
     return tuple(replace(era, name=names[place]) for place, era in enumerate(found))
+
+
+def _may_be_called(era: KeptEra, name: str) -> bool:
+    """Return whether a name is no year, or one of the era's years."""
+    year = name[:4]
+    if not is_year_name(name) or not year.isdecimal() or era.from_year is None or era.to_year is None:
+        return True
+    return era.from_year <= int(year) <= era.to_year

@@ -129,7 +129,7 @@ def _change(identity: int, change: EraChange, *, dry_run: bool, json: bool) -> N
 
 async def _changed(settings: Settings, number: int, change: EraChange, *, is_written: bool) -> ChangeRow:
     async with open_reading(settings) as store:
-        identities = await IdentityEras.read(store, settings)
+        identities = await IdentityEras.read(store, settings, number)
         plan = await identities.plan(number, change)
         if is_written:
             await identities.make(number, plan)
@@ -173,7 +173,7 @@ async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
 
 async def _probe(settings: Settings, identity: int) -> ProbeReport:
     async with open_reading(settings) as store:
-        identities = await IdentityEras.read(store, settings)
+        identities = await IdentityEras.read(store, settings, identity)
         with err.status("Comparing faces"):
             found = await identities.probe(identity)
         kept = identities.eras.stored[identity].eras if identity in identities.eras.stored else ()
@@ -190,7 +190,7 @@ async def _probe(settings: Settings, identity: int) -> ProbeReport:
 async def _split(settings: Settings, identity: int | None, *, is_written: bool) -> list[ChangeRow]:
     rows = []
     async with open_reading(settings) as store:
-        identities = await IdentityEras.read(store, settings)
+        identities = await IdentityEras.read(store, settings, identity)
         with err.status("Splitting") as status:
             for number in sorted(identities.facts.members) if identity is None else [identity]:
                 status.update(f"Splitting identity {number}")

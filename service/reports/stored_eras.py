@@ -12,7 +12,7 @@ from immich_facesets.grouping.face_table import FaceTable
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
-from service.passes.publishing.candidates import Facts, candidates_of, gather_facts
+from service.passes.publishing.candidates import Facts, candidates_of, facts_for_eras, gather_facts
 from service.passes.publishing.eras import EraPlan, Eras
 from service.progress import ProgressBoard
 from service.settings import Settings
@@ -24,7 +24,7 @@ from service.store.spaces import active_space, grouped_points
 
 @dataclass(frozen=True)
 class IdentityEras:
-    """All identities that may be exported, with their stored eras."""
+    """All identities that may be exported, or one of them, with their stored eras."""
 
     store: Store
     facts: Facts
@@ -32,19 +32,21 @@ class IdentityEras:
     dimension: int
 
     @classmethod
-    async def read(cls, store: Store, settings: Settings) -> Self:
-        """Read everything except the embeddings; a library that was never grouped raises a ``SetupError``."""
+    async def read(cls, store: Store, settings: Settings, identity: int | None = None) -> Self:
+        """
+        Read everything except the embeddings, of all or of one; a library that was never grouped raises a ``SetupError``.
+
+        Of one, only names and birth dates of the others are read.
+        """
         used = await store.read(grouped_points)
         points = points_today(settings, used)
-        facts = await gather_facts(
-            store,
-            used.space,
-            within=points.match,
-            pad_ratio=settings.crop_padding,
-            min_face_short=settings.export_min_face_short,
-        )
+        sizes = {"pad_ratio": settings.crop_padding, "min_face_short": settings.export_min_face_short}
+        if identity is None:
+            facts = await gather_facts(store, used.space, within=points.match, **sizes)
+        else:
+            facts = await facts_for_eras(store, used.space, identity, **sizes)
         context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
-        eras = await Eras.read(context, points, facts.birth_dates)
+        eras = await Eras.read(context, points, facts.birth_dates, identity)
         return cls(store, facts, eras, await store.read(dimension_of, used.space))
 
     @property

@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, Table, and_, delete, select, update
 
 from immich_facesets.eras import KeptEra, take_over
 from service.store.chunks import chunks, delete_others
@@ -32,32 +32,39 @@ class StoredEras:
     version: EraVersion | None = None
 
 
-def stored_eras(tx: Connection) -> dict[int, StoredEras]:
+def stored_eras(tx: Connection, identity: int | None = None) -> dict[int, StoredEras]:
     """
-    Return every identity that has eras or was examined. A face is in an era only while it is in the identity.
+    Return every identity that has eras or was examined, or one. A face is in an era only while it is in the identity.
 
     Imported eras are included before they are first written, so that the next computation keeps them.
     """
     founders: dict[tuple[int, str], set[int]] = {}
     joined: dict[tuple[int, str], dict[int, float | None]] = {}
-    for row in tx.execute(_members().order_by(era_faces.c.face_id)):
+    for row in tx.execute(_members().where(*_only(era_faces, identity)).order_by(era_faces.c.face_id)):
         if row.is_founder:
             founders.setdefault((row.identity, row.name), set()).add(row.face_id)
         else:
             joined.setdefault((row.identity, row.name), {})[row.face_id] = row.confidence
     found: dict[int, list[KeptEra]] = {}
-    for row in tx.execute(select(eras).order_by(eras.c.identity, eras.c.name)):
+    for row in tx.execute(select(eras).where(*_only(eras, identity)).order_by(eras.c.identity, eras.c.name)):
         key = (row.identity, row.name)
         era = KeptEra(
             row.name, row.from_year, row.main_year, row.to_year, frozenset(founders.get(key, ())), joined.get(key, {})
         )
         found.setdefault(row.identity, []).append(era)
-    looks = {row.identity: EraVersion(row.basis, row.digest) for row in tx.execute(select(era_looks))}
+    looked = tx.execute(select(era_looks).where(*_only(era_looks, identity)))
+    looks = {row.identity: EraVersion(row.basis, row.digest) for row in looked}
     for number, brought in imported_eras(tx).items():
+        if identity not in {None, number}:
+            continue
         found[number] = list(take_over(found.get(number, []), brought))
     return {
         number: StoredEras(tuple(found.get(number, ())), looks.get(number)) for number in sorted(found.keys() | looks)
     }
+
+
+def _only(table: Table, identity: int | None) -> list[Any]:
+    return [] if identity is None else [table.c.identity == identity]
 
 
 def record_eras(

@@ -113,9 +113,9 @@ CROP_COLUMNS = (
 )
 
 
-def members(tx: Connection, space: str) -> list[Member]:
+def members(tx: Connection, space: str, identity: int | None = None) -> list[Member]:
     """
-    Return the faces of every identity that may be exported, by identity and face id.
+    Return the faces of every identity that may be exported, or of one, by identity and face id.
 
     Strangers, and faces that a moderator holds back, are not among them.
     """
@@ -125,7 +125,7 @@ def members(tx: Connection, space: str) -> list[Member]:
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .join(identities, identities.c.number == memberships.c.identity)
         .outerjoin(crops, crops.c.face_id == faces.c.face_id)
-        .where(faces.c.space == space, identities.c.never_export.is_(False))
+        .where(faces.c.space == space, identities.c.never_export.is_(False), *_only(identity))
         .order_by(memberships.c.identity, faces.c.face_id)
     )
     return [
@@ -133,6 +133,10 @@ def members(tx: Connection, space: str) -> list[Member]:
         for row in rows
         if row.identity not in decided.strangers and row.face_id not in decided.not_for_sets
     ]
+
+
+def _only(identity: int | None) -> list[Any]:
+    return [] if identity is None else [memberships.c.identity == identity]
 
 
 def strays(tx: Connection, space: str) -> list[Member]:
@@ -187,10 +191,12 @@ def face_of(row: Any) -> Face:
     )
 
 
-def places(tx: Connection, space: str) -> dict[str, tuple[StoredPlace, ...]]:
-    """Return every location of every content with a face of the space, by content hash."""
+def places(tx: Connection, space: str, identity: int | None = None) -> dict[str, tuple[StoredPlace, ...]]:
+    """Return every location of every content with a face of the space, or of one identity, by content hash."""
     found: dict[str, list[StoredPlace]] = {}
     holding = select(faces.c.sha256).where(faces.c.space == space)
+    if identity is not None:
+        holding = holding.join(memberships, memberships.c.face_id == faces.c.face_id).where(*_only(identity))
     rows = tx.execute(
         select(
             assets.c.content.label("sha256"),

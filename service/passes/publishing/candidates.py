@@ -136,6 +136,23 @@ async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: fl
     )
 
 
+async def facts_for_eras(store: Store, space: str, identity: int, *, pad_ratio: float, min_face_short: float) -> Facts:
+    """Return what the eras of one identity are made of; its details, and what holds faces back, are not read."""
+    decided: Constraints = await store.read(decisions.constraints_now, space)
+    rows = await store.read(exports.members, space, identity)
+    return Facts(
+        members={identity: tuple(rows)} if rows else {},
+        strays=(),
+        places=await store.read(exports.places, space, identity),
+        labels=await store.read(identities.labels),
+        birth_dates=_with_stated(await store.read(identities.birth_dates), decided.births),
+        details={},
+        held={},
+        pad_ratio=pad_ratio,
+        min_face_short=min_face_short,
+    )
+
+
 def _with_stated(known: Mapping[int, str], stated: Mapping[int, str | None]) -> dict[int, str]:
     """Return the birth dates of identities: those that sources know, and those that a moderator stated where they know none."""
     return {number: born for number, born in stated.items() if born is not None} | dict(known)

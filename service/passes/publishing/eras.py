@@ -107,11 +107,13 @@ class Eras:
         self.stored = stored
 
     @classmethod
-    async def read(cls, context: PassContext, points: OperatingPoints, births: Mapping[int, str]) -> Self:
-        """Read the stored eras. ``births``: ISO dates by identity."""
+    async def read(
+        cls, context: PassContext, points: OperatingPoints, births: Mapping[int, str], identity: int | None = None
+    ) -> Self:
+        """Read the stored eras of everybody, or of one identity. ``births``: ISO dates by identity."""
         settings = context.settings
         rules = EraRules.scaled(points, replace(settings.gate, face_short=settings.export_min_face_short))
-        return cls(context, rules, births, await context.store.read(eras.stored_eras))
+        return cls(context, rules, births, await context.store.read(eras.stored_eras, identity))
 
     def childhood(self, identity: int) -> Childhood | None:
         """Return the age windows of an identity with a known birth date, if any are set."""

@@ -31,15 +31,15 @@ class EraReads:
         return shown.EraCalls(probe=self.probe, plan=self.plan, make=self.make)
 
     async def probe(self, number: int) -> shown.EraProbe:
-        identities = await IdentityEras.read(self._store, self._settings)
+        identities = await IdentityEras.read(self._store, self._settings, number)
         return _shown_probe(await identities.probe(number))
 
     async def plan(self, number: int, change: EraChange) -> shown.EraPlanAnswer:
-        identities = await IdentityEras.read(self._store, self._settings)
+        identities = await IdentityEras.read(self._store, self._settings, number)
         return await self._answer(identities, number, await identities.plan(number, change))
 
     async def make(self, number: int, question: shown.EraQuestion) -> shown.EraPlanAnswer:
-        identities = await IdentityEras.read(self._store, self._settings)
+        identities = await IdentityEras.read(self._store, self._settings, number)
         plan = await identities.plan(number, question.change)
         if question.version not in {None, _version(plan.before)}:
             raise RequestError(f"the eras of identity {number} are not as you saw them: look again", status=412)

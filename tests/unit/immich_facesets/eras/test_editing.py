@@ -46,6 +46,13 @@ def test_merged_eras_are_one_that_no_sync_parts() -> None:
     assert sizes(split_again(table, edited.eras, RULES)) == {"1995": 22, "2003": 25, "2015": 30}
 
 
+def test_a_split_gives_no_era_a_year_that_it_does_not_have() -> None:
+    table, eras = first()
+    merged = edit_eras(table, eras, RULES, MergeEras(eras=("2003",), into="1995")).eras
+    parted = split_again(table, merged, RULES)
+    assert {era.name: era.main_year for era in parted} == {"1995": 1995, "2003": 2003, "2015": 2015}
+
+
 def test_a_change_takes_in_the_faces_that_the_next_sync_would() -> None:
     table, eras = first()
     later = together(table, periods(Period(2016, 2), looks=(2,), first_id=1000))

@@ -19,6 +19,7 @@ from immich_facesets.spaces import BUFFALO_L
 from service.progress import ProgressBoard
 from service.reports.library import library_reads
 from service.reports.library.eras import EraReads
+from service.reports.stored_eras import IdentityEras
 from service.settings import Settings
 from service.store.database import Store
 from service.store.decisions import record_decision
@@ -128,6 +129,18 @@ async def test_eras_by_age_are_named_by_the_setting_alone(filled: Store) -> None
     with pytest.raises(RequestError, match="by age") as error:
         await calls.plan(1, RenameEra(era="age_03_06", name="Small"))
     assert error.value.status == 409
+
+
+async def test_one_identity_is_read_as_among_all(filled: Store, calls: EraCalls) -> None:
+    await split(calls)
+    every, one = [await IdentityEras.read(filled, Settings(), number) for number in (None, 1)]
+    assert one.eras.stored == every.eras.stored
+    assert one.facts.members == every.facts.members
+    assert one.facts.places == {
+        sha256: places for sha256, places in every.facts.places.items() if sha256 in one.facts.places
+    }
+    assert one.facts.places.keys() >= {member.face.sha256 for member in one.facts.members[1]}
+    assert (await IdentityEras.read(filled, Settings(), 2)).eras.stored == {}
 
 
 async def test_nobody_has_no_eras(calls: EraCalls) -> None:
