@@ -376,6 +376,9 @@ FACESET = _facesets.FacesetAnswer(
     ),
     preflight=_PREFLIGHT,
 )
+LEFT_OUT = _facesets.LeftOutAnswer(
+    faces=(_facesets.LeftOutFace(reason="near_duplicate", face=_FACE),), total=240, next="WyJsZWZ0IG91dCAiXQ"
+)
 EXPORTED = _facesets.ExportedAnswer(
     people=(
         _facesets.ExportedPerson(

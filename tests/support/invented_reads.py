@@ -106,6 +106,7 @@ def invented_reads() -> LibraryReads:
         faceset=_always(examples.FACESET),
         faceset_file=_always(Path(__file__)),
         faceset_archive=_archive,
+        left_out=_always(examples.LEFT_OUT),
         exported=_always(examples.EXPORTED),
         facesets_of=_always(examples.EXPORTED.people[0].facesets),
         ledger=_always(examples.LEDGER),

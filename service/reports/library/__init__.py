@@ -7,6 +7,7 @@ from service.reports.library.faces import FaceReads
 from service.reports.library.facesets import FacesetReads
 from service.reports.library.identities import IdentityReads
 from service.reports.library.known_figures import KnownFigures
+from service.reports.library.left_out import LeftOut
 from service.reports.library.pictures import PictureReads
 from service.reports.library.proposals import Proposals
 from service.reports.library.references import ReferenceReads
@@ -55,6 +56,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         faceset=facesets.one,
         faceset_file=facesets.file,
         faceset_archive=facesets.archive,
+        left_out=LeftOut(store, settings.export_dir, base).page,
         exported=exported.page,
         facesets_of=exported.of_one,
         ledger=facesets.ledger,

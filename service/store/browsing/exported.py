@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from immich_facesets.exports.fsz import FSZ
 from service.store.browsing.slices import Page, Slice, cut_page
 from service.store.chunks import chunks
-from service.store.tables import export_ledger, exports
+from service.store.tables import crops, export_ledger, exports, faces, memberships
 
 _of_identity = exports.c.entry["identity"].as_integer()
 _of_profile = func.coalesce(exports.c.entry["profile"].as_string(), FSZ.name)
@@ -67,6 +67,22 @@ def directories_of_everybody(tx: Connection) -> list[ExportedDirectory]:
     """Return the directories of no single identity, such as one of a whole library, in the order of their names."""
     statement = select(exports).where(_of_identity.is_(None)).order_by(exports.c.directory)
     return [_directory(row) for row in tx.execute(statement)]
+
+
+def members_in_pictures(tx: Connection, identity: int, sha256s: Collection[str]) -> dict[str, list[tuple[int, str]]]:
+    """Return the faces of an identity in these pictures, by picture: ids with the digests of their crops, "" without one."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for some in chunks(sorted(set(sha256s))):
+        rows: Any = tx.execute(
+            select(faces.c.sha256, faces.c.face_id, crops.c.file)
+            .join(memberships, memberships.c.face_id == faces.c.face_id)
+            .outerjoin(crops, crops.c.face_id == faces.c.face_id)
+            .where(memberships.c.identity == identity, faces.c.sha256.in_(some))
+            .order_by(faces.c.face_id)
+        )
+        for sha256, face_id, file in rows:
+            found.setdefault(sha256, []).append((face_id, "" if file is None else file.rsplit(".", 2)[1]))
+    return found
 
 
 def counts_by_profile(tx: Connection) -> dict[str, int]:

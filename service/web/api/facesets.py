@@ -23,6 +23,8 @@ from service.web.library.facesets import (
     FacesetsQuery,
     LedgerAnswer,
     LedgerQuery,
+    LeftOutAnswer,
+    LeftOutQuery,
 )
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route, json_answer
@@ -101,6 +103,14 @@ async def get_ledger(request: web.Request) -> web.StreamResponse:
     return json_answer(await request.app[CONTEXT].library.ledger(query))
 
 
+async def get_left_out(request: web.Request) -> web.StreamResponse:
+    directory, query = name_from_path(request.match_info["directory"]), read_query(request, LeftOutQuery)
+    found = await request.app[CONTEXT].library.left_out(directory, query)
+    if found is None:
+        raise _no_faceset()
+    return json_answer(found)
+
+
 async def get_exported_people(request: web.Request) -> web.StreamResponse:
     query = read_query(request, ExportedQuery)
     return json_answer(await request.app[CONTEXT].library.exported(query))
@@ -138,6 +148,19 @@ ROUTES = (
         summary="One directory: its files, and what it lacks",
         answers={
             200: Answer("The directory", body=FacesetAnswer, example=examples.FACESET),
+            404: NO_FACESET,
+            503: NOT_AVAILABLE,
+        },
+    ),
+    Route(
+        method="GET",
+        path="/api/facesets/{directory}/left-out",
+        handler=get_left_out,
+        summary="The faces that are left out of a face set, each with the reason, a page at a time",
+        query=LeftOutQuery,
+        answers={
+            200: Answer("A page", body=LeftOutAnswer, example=examples.LEFT_OUT),
+            400: WRONG_QUERY,
             404: NO_FACESET,
             503: NOT_AVAILABLE,
         },

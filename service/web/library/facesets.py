@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from service.web.library.faces import Face
 from service.web.library.identities import Identity, IdentityOrder, Number, PageQuery, Text, WhyNotExported
 from service.web.schemas import Instant
 
@@ -27,6 +28,12 @@ class ExportedQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=
     exported: Annotated[bool | None, msgspec.Meta(description="with a face set, or without one")] = None
     profile: Annotated[Text, msgspec.Meta(description="with a directory of this profile, and these alone")] = ""
     sort: Annotated[IdentityOrder, msgspec.Meta(description="most faces and most pictures come first")] = "faces"
+
+
+class LeftOutQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which faces are wanted that are not in a face set."""
+
+    reason: Annotated[Text, msgspec.Meta(description="left out for this reason alone")] = ""
 
 
 class Years(msgspec.Struct, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
@@ -103,6 +110,25 @@ class FacesetAnswer(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
     artifacts: tuple[Artifact, ...]
     preflight: Preflight | None = None
+
+
+class LeftOutFace(msgspec.Struct, frozen=True, kw_only=True):
+    """A face that is known of the person, or of the era, and is not in its face set."""
+
+    reason: str
+    face: Face
+
+
+class LeftOutAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A page of faces that are left out, as the face set was written.
+
+    ``total``: how many are left out for this reason. Faces that went to somebody else since are not shown.
+    """
+
+    faces: tuple[LeftOutFace, ...]
+    total: int
+    next: str | None = None
 
 
 class FacesetSummary(msgspec.Struct, frozen=True, kw_only=True):

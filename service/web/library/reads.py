@@ -15,6 +15,8 @@ from service.web.library.facesets import (
     FacesetSummary,
     LedgerAnswer,
     LedgerQuery,
+    LeftOutAnswer,
+    LeftOutQuery,
 )
 from service.web.library.identities import (
     Crop,
@@ -85,6 +87,7 @@ class LibraryReads:
     faceset: Callable[[str], Awaitable[FacesetAnswer | None]]
     faceset_file: Callable[[str, str], Awaitable[Path | None]]
     faceset_archive: Callable[[str], Awaitable[Iterator[bytes] | None]]
+    left_out: Callable[[str, LeftOutQuery], Awaitable[LeftOutAnswer | None]]
     exported: Callable[[ExportedQuery], Awaitable[ExportedAnswer]]
     facesets_of: Callable[[int], Awaitable[tuple[FacesetSummary, ...]]]
     ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]

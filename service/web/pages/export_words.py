@@ -9,6 +9,9 @@ from service.web.pages.wording import years_of
 
 ERA_MARK, THIN, CANDIDATES = "_era_", "_thin/", "_candidates/"
 
+IN_THE_SET = "_not_in_swap_bundles"
+"""The end of codes of faces that are in a face set, and left out of its bundles for swapping."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileWords:
@@ -44,7 +47,7 @@ class ReasonWords:
     """
     Why faces are left out: a few words, and a sentence.
 
-    ``filter``: the order of the person's page that shows such faces first; "" where none does.
+    ``filter``: of faces that are held back from swapping alone, the order of the person's page that shows them first.
     """
 
     words: str
@@ -52,24 +55,17 @@ class ReasonWords:
     filter: str = ""
 
 
-_WORST, _FARTHEST, _DOUBTFUL, _OLDEST = (
-    "sort=quality&reverse=true",
-    "sort=distance&reverse=true",
-    "sort=doubt",
-    "sort=time",
-)
+_OLDEST = "sort=time"
 
 REASON_WORDS: Mapping[str, ReasonWords] = {
-    "too_small": ReasonWords("too small", "The face has fewer pixels than FACESETS_EXPORT_MIN_FACE_SHORT.", _WORST),
-    "outside_the_picture": ReasonWords("cut off", "A large part of the face lies outside its picture.", _WORST),
-    "outlier": ReasonWords("unlike the others", "The face is far from what this person looks like.", _FARTHEST),
-    "near_duplicate": ReasonWords("of the same moment", "A better picture of the same moment is taken.", _OLDEST),
-    "no_face_in_crop": ReasonWords("not found again", "A second look finds no face in the cut picture.", _WORST),
-    "second_face_in_crop": ReasonWords("with another face", "The cut picture shows a second face.", _WORST),
-    "crop_unlike_identity": ReasonWords(
-        "unlike on a second look", "The cut picture resembles somebody else.", _DOUBTFUL
-    ),
-    "enlarged_too_much": ReasonWords("too few pixels", "The picture would have to be enlarged too much.", _WORST),
+    "too_small": ReasonWords("too small", "The face has fewer pixels than FACESETS_EXPORT_MIN_FACE_SHORT."),
+    "outside_the_picture": ReasonWords("cut off", "A large part of the face lies outside its picture."),
+    "outlier": ReasonWords("unlike the others", "The face is far from what this person looks like."),
+    "near_duplicate": ReasonWords("of the same moment", "A better picture of the same moment is taken."),
+    "no_face_in_crop": ReasonWords("not found again", "A second look finds no face in the cut picture."),
+    "second_face_in_crop": ReasonWords("with another face", "The cut picture shows a second face."),
+    "crop_unlike_identity": ReasonWords("unlike on a second look", "The cut picture resembles somebody else."),
+    "enlarged_too_much": ReasonWords("too few pixels", "The picture would have to be enlarged too much."),
     "without_colour": ReasonWords("without colour", "The program needs pictures in colour."),
     "another_face_in_picture": ReasonWords("with somebody else", "Another person stands in the part that is shown."),
     "original_not_available": ReasonWords("without an original", "The original cannot be read now; it is tried again."),
@@ -159,16 +155,22 @@ class LeftOut:
     faces: int
     reason: ReasonWords
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether these faces are not in the face set at all, and not in its bundles for swapping alone."""
+        return not self.code.endswith(IN_THE_SET)
+
 
 def left_out_of(preflight: Preflight | None) -> tuple[LeftOut, ...]:
     """Return why faces are left out, most faces first."""
     counts = {} if preflight is None else preflight.left_out
-    found = (
-        LeftOut(code, count, REASON_WORDS.get(code) or ReasonWords(code.replace("_", " "), ""))
-        for code, count in counts.items()
-        if count
-    )
+    found = (LeftOut(code, count, reason_words(code)) for code, count in counts.items() if count)
     return tuple(sorted(found, key=lambda one: -one.faces))
+
+
+def reason_words(code: str) -> ReasonWords:
+    """Return the words of a reason; those of one that another version wrote are its code with blanks."""
+    return REASON_WORDS.get(code) or ReasonWords(code.replace("_", " "), "")
 
 
 def profile_words(name: str) -> ProfileWords:

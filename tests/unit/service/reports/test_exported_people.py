@@ -1,6 +1,7 @@
 """People with what of them is in the export folder, or why nothing is."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from service.settings import Settings
 from service.store import exports
 from service.store.database import Store
 from service.store.tables import crops
-from service.web.library.facesets import ExportedQuery
+from service.web.library.facesets import ExportedQuery, LeftOutQuery
 from service.web.library.identities import FacesQuery
 from service.web.library.reads import LibraryReads
 
@@ -37,10 +38,18 @@ def library(store: Store, settings: Settings) -> LibraryReads:
     return library_reads(store, settings, ProgressBoard())
 
 
-def write(store: Store, settings: Settings, directory: str, identity: int | None, profile: str | None = None) -> None:
+def write(
+    store: Store,
+    settings: Settings,
+    directory: str,
+    identity: int | None,
+    profile: str | None = None,
+    left_out: Sequence[dict[str, str | None]] = (),
+) -> None:
     name = directory.rpartition("/")[2]
     manifest = {"schema": 1, "name": name, "faces": [], "bundles": {"all": f"{name}_all.fsz"}, "notes": {}}
     report = {"findings": [FINDING], "shown": {}, "events": {}, "known": 3, "left_out": {"too_small": 2}}
+    report |= {"left_out_faces": left_out}
     files = {
         f"{name}_all.fsz": b"bundle",
         "contact_sheet.jpg": b"picture",
@@ -106,6 +115,40 @@ async def test_who_has_no_face_set_has_a_reason(store: Store, settings: Settings
         5: "not_yet",
     }
     assert all(one.facesets == () for one in found.people)
+
+
+async def test_faces_that_are_left_out_are_found_by_picture_and_crop(
+    store: Store, settings: Settings, library: LibraryReads
+) -> None:
+    members = (await library.faces(1, FacesQuery(limit=200))).faces
+    listed = [
+        {
+            "reason": "too_small" if face.crop is None else "near_duplicate",
+            "sha256": face.picture.sha256,
+            "crop_sha256": None if face.crop is None else face.crop.crop.rsplit(".", 2)[1],
+        }
+        for face in members
+    ]
+    other = (await library.faces(2, FacesQuery(limit=1))).faces[0]
+    stranger: dict[str, str | None] = {"reason": "outlier", "sha256": other.picture.sha256, "crop_sha256": "0" * 64}
+    write(store, settings, "faceset_001", 1, left_out=[*listed, stranger])
+    seen: dict[int, str] = {}
+    cursor = ""
+    while True:
+        page = await library.left_out("faceset_001", LeftOutQuery(limit=4, cursor=cursor))
+        assert page is not None
+        assert page.total == len(members) + 1
+        seen |= {one.face.id: one.reason for one in page.faces}
+        if page.next is None:
+            break
+        cursor = page.next
+    assert seen == {face.id: "too_small" if face.crop is None else "near_duplicate" for face in members}
+    small = await library.left_out("faceset_001", LeftOutQuery(reason="too_small"))
+    assert small is not None
+    assert {one.face.id for one in small.faces} == {face.id for face in members if face.crop is None}
+    write(store, settings, "_profiles/xmp/anna", None, "xmp")
+    for nothing in ("faceset_009", "_profiles/xmp/anna"):
+        assert await library.left_out(nothing, LeftOutQuery()) is None
 
 
 async def test_people_come_page_by_page_in_the_same_number_of_statements(

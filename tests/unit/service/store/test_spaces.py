@@ -235,6 +235,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     exported.ledger_page: (Slice(50), None),
     exported.directories_of: ([1, 2],),
     exported.directories_of_everybody: (),
+    exported.members_in_pictures: (1, [SHA256]),
     exported.counts_by_profile: (),
     exported.exported_numbers: (),
     finding.pictures_by_date: ("2025", 50),

@@ -207,7 +207,7 @@ async def test_one_directory_has_its_files_bins_and_reasons() -> None:
         "faces/0001.png",
     ):
         assert phrase in told, phrase
-    assert 'href="/people/3?sort=time"' in page
+    assert 'href="/facesets/faceset_003/left-out?reason=near_duplicate"' in page
     assert 'src="/api/facesets/faceset_003/files/contact_sheet.jpg"' in page
 
 
@@ -233,13 +233,37 @@ async def test_the_tab_of_a_person_shows_the_same() -> None:
     assert "No face is seen from the side." in told
     assert "240 of the same moment" in told
     assert "Best faces" in told
-    assert 'href="/people/3?sort=time"' in page
+    assert 'href="/facesets/faceset_003/left-out?reason=near_duplicate"' in page
     scene = scene_with(facesets_of=())
     assert "There is no face set of Anna" in await page_of(scene, "/people/3/sets")
 
 
+async def test_the_faces_that_are_left_out_are_shown_by_reason() -> None:
+    held = msgspec.structs.replace(REPORT, left_out={"near_duplicate": 240, "minor_not_in_swap_bundles": 7})
+    scene = scene_with(faceset=msgspec.structs.replace(examples.FACESET, preflight=held))
+    page = await page_of(scene, "/facesets/faceset_003/left-out?reason=near_duplicate")
+    told = text_of(page)
+    assert "Left out: 240 faces" in told
+    assert words.REASON_WORDS["near_duplicate"].sentence in page
+    assert 'id="face-512"' in page
+    assert "under 18" not in told, "these faces are in the face set"
+    assert "cursor=WyJsZWZ0IG91dCAiXQ" in page
+    assert 'href="/people/3?sort=time"' in await page_of(scene, "/facesets/faceset_003")
+
+
+async def test_a_directory_of_nobody_has_no_faces_that_are_left_out() -> None:
+    await page_of(scene_with(left_out=None), "/facesets/faceset_003/left-out", 404)
+
+
 async def test_the_pages_have_no_inline_script_or_style() -> None:
-    for path in ("/facesets", "/facesets/faceset_003", "/facesets/without", "/facesets/ledger", "/people/3/sets"):
+    for path in (
+        "/facesets",
+        "/facesets/faceset_003",
+        "/facesets/without",
+        "/facesets/ledger",
+        "/people/3/sets",
+        "/facesets/faceset_003/left-out",
+    ):
         page = await page_of(Scene(), path)
         assert "<style" not in page, path
         assert " style=" not in page, path
