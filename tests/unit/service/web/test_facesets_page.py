@@ -255,6 +255,22 @@ async def test_a_directory_of_nobody_has_no_faces_that_are_left_out() -> None:
     await page_of(scene_with(left_out=None), "/facesets/faceset_003/left-out", 404)
 
 
+async def test_every_address_of_the_pages_is_below_the_base_path() -> None:
+    scene = Scene()
+    async with visit(scene, scene.context(base_path="/faces")) as client:
+        for path in ("/facesets", "/facesets/faceset_003", "/facesets/without", "/facesets/ledger", "/people/3/eras"):
+            async with client.get(f"/faces{path}", headers=BROWSER) as answer:
+                page = await answer.text()
+            targets = set(re.findall(r'\b(?:href|src|action)="([^"#?]+)', page))
+            assert all(target.startswith(("/faces/", "/api/")) for target in targets), targets  # examples have no base
+        form = {"back": "/faces/facesets/without"}
+        async with client.post("/faces/facesets", data=form, headers=BROWSER) as answer:
+            assert answer.url.path_qs == "/faces/facesets/without?notice=accepted"
+        change = {"action": "split"}
+        async with client.post("/faces/people/3/eras", data=change, headers=BROWSER) as answer:
+            assert answer.url.path == "/faces/people/3/eras"
+
+
 async def test_the_pages_have_no_inline_script_or_style() -> None:
     for path in (
         "/facesets",
