@@ -6,7 +6,6 @@ from typing import Final
 
 from immich_facesets.wording import counted
 from service.progress import JobKind
-from service.web.schemas import Run
 
 KINDS: Final[Mapping[JobKind, str]] = {
     "incremental": "Sync",
@@ -69,8 +68,8 @@ def kind_words(kind: str) -> str:
     return {str(name): words for name, words in KINDS.items()}.get(kind, kind)
 
 
-def came_of(run: Run) -> tuple[str, ...]:
+def came_of(counts: Mapping[str, int]) -> tuple[str, ...]:
     """Return what came of a job, a phrase for each count that matters to a person, in the order of the stages."""
-    told = [phrase(run.counts[name]) for name, phrase in _PHRASES.items() if run.counts.get(name)]
-    unknown = sorted(run.counts.keys() - _PHRASES.keys() - _UNTOLD)
-    return (*told, *(f"{run.counts[name]:,} {name.replace('_', ' ')}" for name in unknown if run.counts[name]))
+    told = [phrase(counts[name]) for name, phrase in _PHRASES.items() if counts.get(name)]
+    unknown = sorted(counts.keys() - _PHRASES.keys() - _UNTOLD)
+    return (*told, *(f"{counts[name]:,} {name.replace('_', ' ')}" for name in unknown if counts[name]))

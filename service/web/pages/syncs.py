@@ -31,18 +31,17 @@ NOTICES: Mapping[str, str] = status.NOTICES | {
 
 @dataclass(frozen=True, slots=True)
 class KindWords:
-    """A kind of job: its name, the words of the button that starts it, and what it does."""
+    """A kind of job: the words of the button that starts it, and what it does."""
 
-    name: str
     button: str
     meaning: str
 
 
 KINDS: Mapping[str, KindWords] = {
-    "incremental": KindWords("Sync", "Sync now", "reads what is new since the last sync"),
-    "faces": KindWords("Sync of faces", "Read faces", "also asks for the faces of all pictures again"),
-    "full": KindWords("Full sync", "Full sync", "lists everything, and so finds what was deleted"),
-    "export": KindWords("Face sets", "Write face sets", "brings the face sets up to date with your decisions"),
+    "incremental": KindWords("Sync now", "reads what is new since the last sync"),
+    "faces": KindWords("Read faces", "also asks for the faces of all pictures again"),
+    "full": KindWords("Full sync", "lists everything, and so finds what was deleted"),
+    "export": KindWords("Write face sets", "brings the face sets up to date with your decisions"),
 }
 
 
@@ -57,11 +56,6 @@ class FailedQuery(FailuresQuery, frozen=True, kw_only=True, forbid_unknown_field
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="the most entries of the page")] = FAILURES_OF_A_PAGE
     reason: Annotated[Text, msgspec.Meta(description="of this reason alone")] = ""
-
-
-def kind_name(kind: str) -> str:
-    """Return the name of a kind of job; a kind of another version has its own."""
-    return KINDS[kind].name if kind in KINDS else kind.capitalize()
 
 
 async def show_syncs(request: web.Request) -> web.StreamResponse:
@@ -115,7 +109,7 @@ async def cancel_from_form(request: web.Request) -> web.StreamResponse:
 
 
 def _words() -> Mapping[str, object]:
-    return {"now": datetime.now(UTC), "kind_name": kind_name, "reason_words": reason_words}
+    return {"now": datetime.now(UTC), "reason_words": reason_words}
 
 
 _PAGE = {200: Answer("The page", media_type="text/html"), 303: Answer("To the login", redirects=True)}

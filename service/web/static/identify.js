@@ -3,7 +3,7 @@
  * the picture beside it is the browser's own copy.
  */
 
-import { tell, trouble } from "./page.js";
+import { BASE, tell, trouble } from "./page.js";
 
 const form = document.querySelector("[data-identify]");
 const input = form.querySelector("input");
@@ -11,6 +11,7 @@ const answer = document.getElementById("answer");
 const found = document.getElementById("found");
 let asking = new AbortController();
 let copy = "";
+let shown = null;
 
 form.hidden = false;
 
@@ -51,6 +52,7 @@ function show(part, picture) {
   });
   image.src = copy;
   found.replaceChildren(part);
+  shown = picture;
   say("");
   form.classList.add("small");
   part.querySelector("h2").focus({ preventScroll: true });
@@ -84,6 +86,44 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   delete form.dataset.over;
   take(event.dataTransfer.files);
+});
+
+/* A face of the picture as a reference: of a person who is known by number or name, or of a new one */
+
+async function personCalled(who) {
+  const number = /^#?(\d+)$/.exec(who)?.[1];
+  if (number) return { number: Number(number) };
+  const told = await fetch(`${BASE}api/identities?${new URLSearchParams({ q: who, named: "true", limit: "200" })}`);
+  const { identities } = await told.json();
+  const [one, ...others] = identities.filter(({ label }) => label.toLowerCase() === who.toLowerCase());
+  return { number: one?.number, isClear: !others.length };
+}
+
+async function keep(form) {
+  const who = form.elements.who.value.trim();
+  const { number, isClear = true } = await personCalled(who);
+  if (!isClear) {
+    tell(`Several people are called ${who}: give the number of one.`);
+    return;
+  }
+  const query = new URLSearchParams({ box: form.dataset.box });
+  if (!number) query.set("label", who);
+  const address = number ? `${BASE}api/identities/${number}/references` : `${BASE}api/references`;
+  const told = await fetch(`${address}?${query}`, {
+    method: "POST",
+    body: shown,
+    headers: { "Content-Type": "application/octet-stream" },
+  });
+  const kept = await told.json();
+  if (!told.ok) tell(kept.detail);
+  else if (kept.rival) tell(`Kept. It looks like another person as well, so the review asks whose it is.`);
+  else tell(number ? `Kept as a reference picture of ${who}.` : `Kept as a reference picture of ${who}, who is new.`);
+}
+
+found.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-reference]")) return;
+  event.preventDefault();
+  keep(event.target).catch(() => tell("The service cannot be reached. Try again when it is back."));
 });
 
 /** The face that the pointer or the focus is on, marked in the picture and in the list. */

@@ -333,6 +333,8 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+document.querySelector(".pages [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 if (toast?.childElementCount) {
   const address = new URL(location.href);
   address.searchParams.delete("done");

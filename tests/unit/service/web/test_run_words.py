@@ -23,9 +23,9 @@ def test_a_person_reads_what_came_of_a_job() -> None:
     found = run(
         publish_written=3, publish_removed=1, publish_facesets=31, discover_new=1_204, embed_fetched_bytes=9_000
     )
-    assert came_of(found) == ("1,204 new pictures", "3 face sets written", "1 face set removed")
-    assert came_of(run(group_new_identities=1, group_joined=1)) == ("1 new person", "1 face given to people")
-    assert came_of(run(publish_written=0)) == ()
+    assert came_of(found.counts) == ("1,204 new pictures", "3 face sets written", "1 face set removed")
+    assert came_of(run(group_new_identities=1, group_joined=1).counts) == ("1 new person", "1 face given to people")
+    assert came_of(run(publish_written=0).counts) == ()
 
 
 def test_every_count_of_a_pass_is_told_or_left_out_on_purpose() -> None:
@@ -37,7 +37,7 @@ def test_every_count_of_a_pass_is_told_or_left_out_on_purpose() -> None:
     }
     counts = {f"{stage}_{name}" for stage, one in passes.items() for name in counts_of(one)} | {UNREAD}
     assert counts == run_words._PHRASES.keys() | run_words._UNTOLD
-    assert came_of(run(of_an_earlier_version=2)) == ("2 of an earlier version",)
+    assert came_of(run(of_an_earlier_version=2).counts) == ("2 of an earlier version",)
 
 
 def test_every_kind_of_job_has_words_of_its_own() -> None:

@@ -18,7 +18,7 @@ from service.store.failures import AT_CRASH, CRASHES_EMBEDDER, OWN_EXPORT, TOO_S
 from service.web import examples
 from service.web.library.service import FailuresQuery, Job, JobsAnswer, JobsQuery
 from service.web.pages.failure_words import REASONS, reason_words
-from service.web.pages.syncs import KINDS, kind_name
+from service.web.pages.syncs import KINDS
 from service.web.schemas import FailuresAnswer, ReasonCount
 
 BROWSER = {**BEARER, **HTML}
@@ -114,7 +114,7 @@ async def test_one_job_has_a_page() -> None:
     scene = Scene()
     words = words_of(await page_of(scene, "/syncs/41"))
     assert "Sync 41" in words
-    assert "Faces 21" in words
+    assert "21 faces" in words
     assert "anna" in words
     async with visit(scene) as client:
         for path in (f"/syncs/{NOBODY}", "/syncs/x"):
@@ -157,7 +157,6 @@ async def test_the_status_page_leads_to_what_it_counts() -> None:
 
 def test_every_kind_of_job_has_words() -> None:
     assert tuple(KINDS) == get_args(JobKind)
-    assert kind_name("weekly") == "Weekly"
 
 
 def reasons_in(tree: ast.AST) -> Iterator[str]:
