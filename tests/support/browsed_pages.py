@@ -19,6 +19,7 @@ from service.files.export_tree import ExportTree
 from service.files.references import ReferenceFolder
 from service.moderation.over_api import ApiDecisions
 from service.reports.library import library_reads
+from service.reports.library.eras import EraReads
 from service.settings import Settings
 from service.store.database import Store, migrate, open_engine
 from service.store.named_values import write_thresholds
@@ -62,6 +63,7 @@ def browsed_scene(store: Store, folder: Path) -> Scene:
 
     scene.library = replace(library_reads(store, own, scene.board), crop=image, thumbnail=image)
     scene.picture = image
+    scene.eras = EraReads(store, own).calls()
     references = ReferenceFolder(folder)
     scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), folder / "crops", references, lambda: NOW).calls()
     return scene

@@ -81,7 +81,11 @@ def _planned(
             to_year=era.to_year,
             faces=len(era.face_ids),
             placed=sum(sure is not None for sure in era.joined.values()),
-            from_eras=dict(Counter(era_of.get(face, "") for face in era.face_ids).most_common()),
+            from_eras=dict(
+                sorted(
+                    Counter(era_of.get(face, "") for face in era.face_ids).items(), key=lambda one: (-one[1], one[0])
+                )
+            ),
             examples=tuple(crops[face] for face in _examples(era.face_ids) if face in crops),
         )
         for era in sorted(eras, key=lambda era: (era.main_year is None, era.main_year or 0, era.name))
