@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import ClientSession
-from browsed_pages import browsed_scene, filled, members
+from browsed_pages import ask_whether_members, browsed_scene, filled, members
+from counted_statements import counted_statements
 from web_scene import BEARER, HTML, visit
 
 from immich_facesets.moderation.requests import KeepTwoApart
@@ -277,3 +278,20 @@ async def test_there_is_nothing_at_other_numbers(filled: Store, tmp_path: Path) 
         for path in ("/people/999", "/people/0", "/people/x", "/faces/99999", "/people/999/history", "/people/1/x"):
             async with browser.client.get(path, headers=BROWSER) as answer:
                 assert answer.status == 404, path
+
+
+async def test_a_page_asks_the_database_as_often_for_many_entries_as_for_few(filled: Store, tmp_path: Path) -> None:
+    ask_whether_members(filled, 3, 20)
+    async with browsing(filled, tmp_path) as browser:
+        for path, few, many in (
+            ("/people", "?limit=1", "?limit=200"),
+            ("/people/1", "?limit=1", "?limit=200"),
+            ("/review", "?limit=1", "?limit=50"),
+        ):
+            await browser.page(path + many)  # what is kept from then on is read once
+            counts = []
+            for query in (few, many):
+                with counted_statements(filled) as sent:
+                    await browser.page(path + query)
+                counts.append(len(sent))
+            assert counts[0] == counts[1], (path, counts)
