@@ -34,7 +34,11 @@ function fade() {
 /** Show the toast of an answer: what was decided, with its undo. */
 export function showToast(page) {
   const fresh = page.getElementById("toast");
-  if (!toast || !fresh || !fresh.childElementCount) return;
+  if (!toast || !fresh) return;
+  if (!fresh.childElementCount) {
+    if (!toast.childElementCount) toast.textContent = "";
+    return;
+  }
   toast.replaceChildren(...fresh.childNodes);
   fade();
 }
