@@ -5,8 +5,8 @@ Time and bytes of the web pages against a static file server that serves the sam
 
 Both answer over loopback, in turns, from one process. A page is asked for once before it is measured, as the first one
 reads what is kept in memory. ``first byte`` and ``whole`` are medians; ``SQL`` counts the statements of one page. The last
-row is a decision with the page that it leads back to. The aim is that no page takes 0.5 s, and that no page needs more
-statements than a page of few entries (a test holds that).
+row is a decision with the page that it leads back to. The aim is that no page takes 0.5 s. A test holds that no page needs
+more statements for many entries than for few.
 """
 
 import argparse
