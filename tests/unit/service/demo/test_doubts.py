@@ -15,6 +15,7 @@ from immich_facesets.grouping.rules import GroupingRules
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.review.finding import find_items
 from immich_facesets.review.items import Item
+from immich_facesets.review.mixing import part_identities
 from immich_facesets.spaces import operating_points
 from immich_facesets.synthetic import Sitter, SyntheticFace, draw_picture, find_faces
 from service.demo.album import Member, Shot, plan_shots
@@ -70,7 +71,7 @@ def reviewed(seed: int) -> Reviewed:
     for row, (*_, to) in enumerate(faces):
         if to is not None and to != by_mirror.sitter:  # no user named that one
             asserted.setdefault(to, []).append(row)
-    points = operating_points("synthetic")
+    points, rules = operating_points("synthetic"), GroupingRules(min_faces=6)
     plan = plan_grouping(
         table,
         memberships={},
@@ -78,11 +79,12 @@ def reviewed(seed: int) -> Reviewed:
         assertions=[Assertion("anna", f"{to.seed}", f"{to.seed}", tuple(rows)) for to, rows in asserted.items()],
         constraints=Constraints(),
         thresholds=points,
-        rules=GroupingRules(min_faces=6),
+        rules=rules,
         next_number=1,
     )
     own = {join.face_id: join.identity for join in plan.joins}
-    items = find_items(plan.report, table, own, points=points)
+    parted = part_identities(table, own, points=points, rules=rules)
+    items = find_items(plan.report, table, own, points=points, parted=parted)
     return Reviewed(cases, [face.seed for *_, face, _ in faces], [own.get(row) for row in range(len(faces))], items)
 
 
