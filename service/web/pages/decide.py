@@ -14,6 +14,7 @@ from service.web.auth import local_path
 from service.web.context import CONTEXT
 from service.web.deciding import author_of, decide
 from service.web.forms import read_fields
+from service.web.json_bodies import with_room
 from service.web.library.decisions import ChangedIdentity, DecisionsAnswer
 from service.web.library.identities import IdentitiesQuery, Identity
 from service.web.pages.decision_forms import MOST_FIELDS, DecisionForm
@@ -48,7 +49,7 @@ class Question:
 
 async def decide_from_form(request: web.Request) -> web.StreamResponse:
     """Make what a form asks for and lead back, or ask what it leaves open."""
-    form = DecisionForm(await read_fields(request, MOST_FIELDS))
+    form = DecisionForm(await read_fields(with_room(request), MOST_FIELDS))
     back = local_path(form.one("back"), request.app[CONTEXT].base_path)
     found = await _made(request, form)
     if isinstance(found, Question):

@@ -11,8 +11,8 @@ from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import Request
 from service.web.library.decisions import MOST_REQUESTS, WriteKey
 
-MOST_FIELDS = 8000
-"""More than the checkboxes of a page; the size of a body limits them before."""
+MOST_FIELDS = 100_000
+"""A proposed part of a person has a field for each of its faces."""
 
 _OF_THE_FORM = frozenset({"back", "key", "etag", "requests", "reason", "is_seen", "into_name"})
 """Fields that are no part of a request."""

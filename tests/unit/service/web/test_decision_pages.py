@@ -249,6 +249,16 @@ async def test_the_way_back_stays_here(filled: Store, tmp_path: Path, back: str)
             assert (answer.status, answer.headers["Location"].partition("?")[0]) == (303, "/")
 
 
+async def test_a_form_names_as_many_faces_as_a_part_of_a_person_has(filled: Store, tmp_path: Path) -> None:
+    faces = [("faces", str(number)) for number in members(filled, 3)[:5]]
+    async with browsing(filled, tmp_path) as browser:
+        absent = [("faces", str(10**9 + number)) for number in range(20_000)]
+        status, page = await browser.submit(("action", "split"), *faces, *absent)
+        assert (status, "1000000000" in page) == (404, True), "the size of a form refuses nobody"
+        status, page = await browser.submit(("action", "split"), *faces)
+        assert (status, toast(page)) == (303, "5 faces of person 3 became person 9 Undo")
+
+
 async def test_the_list_of_people_is_filtered_and_goes_on(filled: Store, tmp_path: Path) -> None:
     async with browsing(filled, tmp_path) as browser:
         page = await browser.page("/people?limit=3&sort=number&show=unnamed")
