@@ -26,8 +26,8 @@ class WebContext:
     """
     The values and callables that the HTTP handlers need.
 
-    ``library`` answers what the library holds, ``decisions`` makes decisions, ``references`` adds reference pictures, and ``eras`` changes eras. ``identify(picture, limit)`` names its
-    faces. ``whole_picture(sha256)`` returns one of the library, reduced, as JPEG. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job; it
+    ``library`` answers what the library holds, ``decisions`` makes decisions, ``references`` adds reference pictures, and
+    ``eras`` changes eras. ``identify(picture, limit)`` names its faces. ``whole_picture(sha256)`` returns one of the library, reduced, as JPEG. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job; it
     returns None where one runs, and raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding

@@ -112,7 +112,7 @@ async def test_face_sets_are_written_and_taken_away_by_keyboard(exported: Store,
         await page.keyboard.press("u")
         await expect(page.locator("#toast")).to_contain_text("Undone")
         await page.keyboard.press("w")
-        await expect(page.locator("[data-writing]")).to_contain_text("The face sets are being written")
+        await expect(page.locator(".writing")).to_contain_text("The face sets are being written")
         assert "notice" not in page.url
         assert guest.complaints == []
 

@@ -273,3 +273,78 @@ async def test_a_thumb_is_enough_for_the_review(filled: Store, tmp_path: Path) -
         await page.evaluate(swipe, [40])
         await expect(page.locator("#left")).to_have_text("1 question")
         assert json.dumps(await decisions(page)) == '["reject", "confirm"]'
+
+
+async def test_an_answer_after_the_session_has_ended_is_asked_again(filled: Store, tmp_path: Path) -> None:
+    ask_whether_members(filled, 3, 3)
+    async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/review")
+        card = await page.locator("[data-card]").first.get_attribute("id")
+        await page.context.clear_cookies()
+        await page.keyboard.press("n")
+        await expect(page.locator("#toast")).to_contain_text("You are logged out, and this is not done")
+        await expect(page.locator(f"#{card}")).to_be_visible()
+        await expect(page.get_by_label("Token")).to_be_visible()
+        assert await decisions(page) == []
+
+
+async def test_one_question_follows_another_and_keys_work_after_escape(filled: Store, tmp_path: Path) -> None:
+    async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/people/3")
+        dialog = page.get_by_role("dialog")
+        await page.keyboard.press("ArrowRight")
+        await page.keyboard.press("m")
+        await expect(page.locator("#selection input[name=into_name]")).to_be_focused()
+        await page.keyboard.type("Person 1")
+        await page.keyboard.press("Enter")
+        await expect(dialog).to_contain_text("Nobody is called Person 1")
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_have_count(0)
+        await page.locator("#selection input[name=into_name]").fill("#1")
+        await page.keyboard.press("Enter")
+        await expect(dialog).to_contain_text("This person is locked")
+        await dialog.get_by_role("button", name="Change it nevertheless").click()
+        await expect(page.locator("#toast")).to_contain_text("1 face moved to person 1")
+        await expect(dialog).to_have_count(0)
+        await page.locator("h2").first.click()
+        await page.keyboard.press("?")
+        await expect(dialog).to_contain_text("These keys")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("u")
+        await expect(page.locator("#toast")).to_contain_text("Undone: 1 face moved to person 1")
+        assert [text for text in guest.complaints if "423" not in text] == []
+
+
+async def test_a_name_that_is_typed_whole_is_not_completed(filled: Store, tmp_path: Path) -> None:
+    async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/people")
+        inputs = page.locator("[data-naming] input[name=label]")
+        await inputs.first.focus()
+        for name in ("Annabel", "Ann"):
+            await page.keyboard.type(name)
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#toast")).to_contain_text(f"Named {name}")
+        await page.keyboard.type("Ann", delay=80)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("dialog")).to_contain_text("Ann is there already")
+
+
+async def test_people_that_were_loaded_while_scrolling_are_named_and_merged_in_place(
+    filled: Store, tmp_path: Path
+) -> None:
+    async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/people?limit=2&sort=number")
+        people = page.locator("[data-grid] > li")
+        await expect(people).to_have_count(8)
+        await page.locator("#person-7 input[name=label]").fill("Zoe")
+        await page.locator("#person-7 input[name=label]").press("Enter")
+        await expect(page.locator("#person-7 .name")).to_have_text("Zoe")
+        await expect(people).to_have_count(8)
+        for number in (6, 8):
+            await page.locator(f"#person-{number} .pick input").check()
+        await page.keyboard.press("m")
+        await page.get_by_role("button", name="Merge as Person 6").click()
+        await expect(page.locator("#person-8")).to_have_count(0)
+        await expect(page.locator("#person-1")).to_be_visible()
+        await expect(page.locator(".chosen")).not_to_contain_text("chosen")
+        assert guest.complaints == []

@@ -28,11 +28,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """An era below the bars: from where to where, and which."""
+    """An era below the bars: from where to where, which, and its place among the eras with faces, from 1 on."""
 
     x: float
     width: float
     era: Era
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,10 @@ def year_chart(figures: FiguresAnswer, eras: Sequence[Era]) -> YearChart:
         for year in range(first, last + 1)
     )
     bands = []
-    for era in eras:
+    for place, era in enumerate((one for one in eras if one.faces), start=1):
         begin, end = max(era.from_year or first, first), min(era.to_year or last, last)
         if era.from_year is not None and begin <= end:
-            bands.append(Band(BAR_WIDTH * (begin - first), BAR_WIDTH * (end - begin + 1), era))
+            bands.append(Band(BAR_WIDTH * (begin - first), BAR_WIDTH * (end - begin + 1), era, place))
     return YearChart(bars, tuple(bands), figures.undated)
 
 

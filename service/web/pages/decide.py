@@ -7,7 +7,8 @@ from aiohttp import web
 from yarl import URL
 
 from immich_facesets.errors import NameTakenError, RequestError
-from immich_facesets.moderation.requests import MergePeople, MoveFaces, NameIdentity, Request, numbers_of
+from immich_facesets.moderation.records import Author
+from immich_facesets.moderation.requests import MergePeople, NameIdentity, Request, numbers_of
 from immich_facesets.names import name_key
 from immich_facesets.wire import ErrorBody
 from service.web.auth import local_path
@@ -17,15 +18,12 @@ from service.web.forms import read_fields
 from service.web.json_bodies import with_room
 from service.web.library.decisions import ChangedIdentity, DecisionsAnswer
 from service.web.library.identities import IdentitiesQuery, Identity
-from service.web.pages.decision_forms import MOST_FIELDS, DecisionForm
+from service.web.pages.decision_forms import MOST_FIELDS, TO_SOMEBODY, DecisionForm
 from service.web.pages.shell import DONE, render_page
 from service.web.pages.wording import decision_words, effect_words, name_of, named, numbers_in
 from service.web.routes import Answer, Route
 
 MOST_NAMESAKES = 200
-
-_TO_SOMEBODY = frozenset({"move", "merge", "confirm"})
-"""Actions that name a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,13 @@ class Question:
     status: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class NewPersonsName:
+    """The name of a person who is made of the faces that a form moves."""
+
+    label: str
+
+
 async def decide_from_form(request: web.Request) -> web.StreamResponse:
     """Make what a form asks for and lead back, or ask what it leaves open."""
     form = DecisionForm(await read_fields(with_room(request), MOST_FIELDS))
@@ -56,19 +61,15 @@ async def decide_from_form(request: web.Request) -> web.StreamResponse:
         view = {"question": found, "back": back}
         return await render_page(request, "question.html", view, status=found.status)
     target = URL(back, encoded=True).without_query_params(DONE)
-    raise web.HTTPSeeOther(target.update_query({DONE: str(found)}) if found else target)
+    done = {DONE: f"{found.decisions[0]}.{len(found.decisions)}"} if found.decisions else {}
+    raise web.HTTPSeeOther(target.update_query(done))
 
 
-async def _made(request: web.Request, form: DecisionForm) -> int | Question:
-    """Return the first decision that was made, or a question."""
-    requests = await _requests(request, form)
-    if isinstance(requests, Question):
-        return requests
-    if form.one("action") == "merge" and not form.has("is_seen"):
-        return await _ask_before_merge(request, form, requests)
-    author = author_of("page", form.one("reason"))
+async def _made(request: web.Request, form: DecisionForm) -> DecisionsAnswer | Question:
+    """Return what was decided, or a question."""
     try:
-        made = await decide(request, requests, author, form.write_key, form.seen)
+        asked = await _requests(request, form)
+        made = asked if isinstance(asked, Question) else await _make(request, form, asked)
     except NameTakenError as error:
         return await _ask_about_name(request, form, error.numbers)
     except RequestError as error:
@@ -76,14 +77,26 @@ async def _made(request: web.Request, form: DecisionForm) -> int | Question:
             raise
         again = Choice("Change it nevertheless", form.with_fields(even_if_locked="true"))
         return Question("This person is locked", (again,), (f"{error}.",), status=423)
-    if not isinstance(made, DecisionsAnswer):
-        return await _ask_after_change(request, form, made)
-    return made.decisions[0] if made.decisions else 0
+    return await _ask_after_change(request, form, made) if isinstance(made, tuple) else made
 
 
-async def _requests(request: web.Request, form: DecisionForm) -> Sequence[Request] | Question:
+async def _make(
+    request: web.Request, form: DecisionForm, asked: Sequence[Request] | NewPersonsName
+) -> DecisionsAnswer | tuple[ChangedIdentity, ...] | Question:
+    """Make what a form asks for; a merge shows its result first."""
+    author = author_of("page", form.one("reason"))
+    if isinstance(asked, NewPersonsName):
+        return await _make_new_person(request, form, asked.label, author)
+    if form.one("action") == "merge" and not form.has("is_seen"):
+        return await _ask_before_merge(request, form, asked)
+    return await decide(request, asked, author, form.write_key, form.seen)
+
+
+async def _requests(request: web.Request, form: DecisionForm) -> Sequence[Request] | NewPersonsName | Question:
     """Return what a form asks for, with the person who is meant by a name."""
-    if not form.has("into_name") or form.one("action") not in _TO_SOMEBODY:
+    if form.one("action") == "move" and not (form.has("into_name") or form.has("into")):
+        raise RequestError("say who it is: a name, or a number", status=400)
+    if not form.has("into_name") or form.one("action") not in TO_SOMEBODY:
         if form.one("action") == "merge" and not form.has("into"):
             form = await _with_survivor(request, form)
         return form.requests()
@@ -104,16 +117,21 @@ async def _requests(request: web.Request, form: DecisionForm) -> Sequence[Reques
         raise RequestError(f"there is nobody called {text}: choose a name of the list", status=404)
     if not form.has("is_new"):
         return Question(f"Nobody is called {text}", (Choice("Make a new person", form.with_fields(is_new="true")),))
-    return await _as_new_person(request, form.with_fields(into_name=None, is_new=None), text)
+    return NewPersonsName(text)
 
 
-async def _as_new_person(request: web.Request, form: DecisionForm, label: str) -> Sequence[Request]:
-    """Return the requests that make a new person with a name out of faces."""
-    move = form.requests()
-    effect = (await request.app[CONTEXT].decisions.preview(move)).answer.effect
-    if not effect.new or not isinstance(move[0], MoveFaces):
-        raise RequestError("these faces make no new person", status=409)
-    return (*move, NameIdentity(identity=effect.new[0], label=label))
+async def _make_new_person(request: web.Request, form: DecisionForm, label: str, author: Author) -> DecisionsAnswer:
+    """Make a new person with a name out of faces. The number comes from a preview, so nothing may be decided after it."""
+    calls, key = request.app[CONTEXT].decisions, form.write_key
+    if key is not None and (known := await calls.known(key, author)) is not None:
+        return known
+    move = form.with_fields(into_name=None, is_new=None).requests()
+    while True:  # ends: each further round follows a decision of another caller
+        preview = await calls.preview(move)
+        (number,) = preview.answer.effect.new
+        made = await calls.make((*move, NameIdentity(identity=number, label=label)), author, key, preview.last)
+        if made is not None:
+            return made
 
 
 async def _people_called(request: web.Request, text: str) -> tuple[Identity, ...]:
@@ -186,7 +204,6 @@ async def _ask_about_name(request: web.Request, form: DecisionForm, numbers: Seq
                     ("into", str(one.number)),
                     ("key", form.one("key")),
                     ("back", form.one("back")),
-                    ("is_seen", "true"),
                 ]
             ),
         )

@@ -1,7 +1,7 @@
 """The fields of a form as requests for decisions."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ _MAY_BE_EMPTY = frozenset({"label", "birth_date"})
 
 _OF_EACH = frozenset({"ignore", "never_export", "lock", "minor"})
 """Actions on one identity that are made for each of several chosen ones."""
+
+TO_SOMEBODY = frozenset({"move", "merge"})
+"""Actions that name a person beside the faces or people that they are about."""
 
 _WITHOUT_IDENTITY = frozenset({"split", "move", "ignore_others", "not_a_face", "not_for_sets", "cover"})
 """Actions on the chosen faces of a person's page that need no person."""
@@ -73,15 +76,18 @@ class DecisionForm:
         try:
             if self.has("requests"):
                 found = msgspec.json.decode(self.one("requests"), type=tuple[Request, ...])
+                if self.has("even_if_locked"):
+                    found = tuple(msgspec.structs.replace(one, even_if_locked=True) for one in found)
             else:
                 found = tuple(msgspec.convert(one, Request, strict=False) for one in self._plain())
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            raise RequestError(f"this form asks for no decision: {error}", status=400) from error
+            raise RequestError(f"choose what this is about first, and what to do ({error})", status=400) from error
         if not 1 <= len(found) <= MOST_REQUESTS:
             raise RequestError(f"choose between 1 and {MOST_REQUESTS} at a time", status=400)
         return found
 
-    def _plain(self) -> list[Mapping[str, Any]]:
+    def _plain(self) -> list[dict[str, Any]]:
+        """Return the fields as plain JSON values, one request for each of several people."""
         plain: dict[str, Any] = {}
         for name, value in self.fields:
             text = value.strip()
@@ -93,18 +99,26 @@ class DecisionForm:
                 plain.setdefault("select", {})[name.removeprefix(_SELECTED)] = text
             else:
                 plain.setdefault(name, text or None)
-        if "select" in plain:
-            plain.pop("faces", None)
         plain |= {name: list(plain[name]) for name in _LISTS & plain.keys()}
-        if plain.get("action") == "cover" and "faces" in plain:
-            plain["face"], *others = plain.pop("faces")
-            if others:
-                raise RequestError("choose one face as the cover", status=400)
-        if plain.get("action") in _WITHOUT_IDENTITY or (plain.get("action") == "ignore" and "faces" in plain):
-            plain.pop("identity", None)
-        if plain.get("action") in _OF_EACH and "numbers" in plain:
-            return [plain | {"identity": number} for number in plain.pop("numbers")]
-        return [plain]
+        return _without_others(plain)
+
+
+def _without_others(plain: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the requests of a form without the fields that other buttons of it need."""
+    action = plain.get("action")
+    if "select" in plain:
+        plain.pop("faces", None)
+    if action == "cover" and "faces" in plain:
+        plain["face"], *others = plain.pop("faces")
+        if others:
+            raise RequestError("choose one face as the cover", status=400)
+    if action not in TO_SOMEBODY:
+        plain.pop("into", None)
+    if action in _WITHOUT_IDENTITY or (action == "ignore" and "faces" in plain):
+        plain.pop("identity", None)
+    if action in _OF_EACH and "numbers" in plain:
+        return [plain | {"identity": number} for number in plain.pop("numbers")]
+    return [plain]
 
 
 def _number(text: str) -> int | str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
 from service.web.context import CONTEXT
@@ -171,6 +171,10 @@ async def person_of(request: web.Request) -> Person:
     """Return the person of a page; a merged number leads to the page of the other."""
     number, library = number_in(request, "number"), request.app[CONTEXT].library
     survivor = await library.survivor(number)
+    if survivor is not None and survivor != number and request.method == hdrs.METH_POST:
+        raise RequestError(
+            f"Person {number} was merged into {survivor} meanwhile: look there, and do it again.", status=409
+        )
     if survivor is not None and survivor != number:
         path = request.path.replace(f"/people/{number}", f"/people/{survivor}", 1)
         raise web.HTTPSeeOther(request.rel_url.with_path(path, keep_query=True))

@@ -1,5 +1,6 @@
 """The frame of all pages: the navigation, and the decision that was just made, with its undo."""
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,14 +60,19 @@ async def render_page(
 
 
 async def _toast(request: web.Request) -> Toast | None:
-    text, library = request.query.get(DONE, ""), request.app[CONTEXT].library
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    """Return the toast of a decision: its number, and how many were made in one step, as in ``17.2``."""
+    given, library = (
+        re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?", request.query.get(DONE, "")),
+        request.app[CONTEXT].library,
+    )
+    if given is None:
         return None
-    made, undone = await library.decision(int(text)), 0
+    made, undone = await library.decision(int(given[1])), 0
     while made is not None and made.kind == "undo":
         made, undone = await library.decision(int(made.body["decision"])), undone + 1
     if made is None:
         return None
     words = decision_words(made, await library.labels(numbers_in([made])))
     begin = "" if undone == 0 else "Undone: " if undone % 2 else "Done again: "
-    return Toast(f"{begin}{words}", made)
+    more = int(given[2] or 1) - 1
+    return Toast(f"{begin}{words}{f', and {more} more' if more > 0 else ''}", made)

@@ -51,6 +51,7 @@ function show(part, picture) {
     part.querySelector("[data-unshown]").hidden = false;
   });
   image.src = copy;
+  for (const one of part.querySelectorAll("[data-reference]")) one.dataset.key = newKey();
   found.replaceChildren(part);
   shown = picture;
   say("");
@@ -88,6 +89,9 @@ document.addEventListener("drop", (event) => {
   take(event.dataTransfer.files);
 });
 
+/** A key under which a picture is kept once, however often it is sent. */
+const newKey = () => [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(16)).join("");
+
 /* A face of the picture as a reference: of a person who is known by number or name, or of a new one */
 
 async function personCalled(who) {
@@ -101,6 +105,7 @@ async function personCalled(who) {
 
 async function keep(form) {
   const who = form.elements.who.value.trim();
+  const picture = shown;
   const { number, isClear = true } = await personCalled(who);
   if (!isClear) {
     tell(`Several people are called ${who}: give the number of one.`);
@@ -111,8 +116,8 @@ async function keep(form) {
   const address = number ? `${BASE}api/identities/${number}/references` : `${BASE}api/references`;
   const told = await fetch(`${address}?${query}`, {
     method: "POST",
-    body: shown,
-    headers: { "Content-Type": "application/octet-stream" },
+    body: picture,
+    headers: { "Content-Type": "application/octet-stream", "Idempotency-Key": form.dataset.key },
   });
   const kept = await told.json();
   if (!told.ok) tell(kept.detail);

@@ -29,6 +29,9 @@ function morphAttributes(old, fresh) {
 }
 
 function morphChildren(old, fresh) {
+  // What goes is removed first: then what stays is not moved, and keeps its focus.
+  const ids = new Set([...fresh.children].map((child) => child.id));
+  for (const child of [...old.children]) if (child.id && !ids.has(child.id)) child.remove();
   const byId = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
   let place = old.firstChild;
   for (const child of [...fresh.childNodes]) {

@@ -8,7 +8,8 @@ import { morph } from "./morph.js";
 /** Where the service answers: `/`, or the base path with a slash at its end. This script lies two folders below it. */
 export const BASE = new URL("../..", import.meta.url).pathname;
 const RETRY_MILLISECONDS = 2000;
-const TOAST_MILLISECONDS = 12000;
+const MOST_TRIES = 30;
+const MESSAGE_MILLISECONDS = 6000;
 /** Decisions after which the chosen faces are no longer in the list. */
 const LEAVING = new Set(["reject", "move", "split", "ignore", "not_a_face"]);
 
@@ -18,32 +19,38 @@ document.documentElement.classList.add("live");
 
 const toast = document.getElementById("toast");
 let fading = 0;
+/** The latest decision with its undo, while a message stands in its place. */
+let decided = [];
 
-/** Show a sentence for a while. */
+/** Show a sentence for a while, and then the latest decision again. */
 export function tell(words) {
   if (!toast) return;
+  if (toast.querySelector("form")) decided = [...toast.childNodes];
   toast.textContent = words;
-  fade();
-}
-
-function fade() {
   clearTimeout(fading);
-  fading = setTimeout(() => toast.replaceChildren(), TOAST_MILLISECONDS);
+  fading = setTimeout(() => toast.replaceChildren(...decided), MESSAGE_MILLISECONDS);
 }
 
 /** Show the toast of an answer: what was decided, with its undo. */
 export function showToast(page) {
   const fresh = page.getElementById("toast");
   if (!toast || !fresh) return;
-  if (!fresh.childElementCount) {
-    if (!toast.childElementCount) toast.textContent = "";
-    return;
-  }
-  toast.replaceChildren(...fresh.childNodes);
-  fade();
+  clearTimeout(fading);
+  decided = [...fresh.childNodes];
+  toast.replaceChildren(...decided);
 }
 
 /* Forms */
+
+/** How many forms are on their way, or wait for those before them. */
+let underway = 0;
+
+/** Count a form that waits; the page asks before it is left. */
+export function hold(by) {
+  underway += by;
+}
+
+addEventListener("beforeunload", (event) => underway && event.preventDefault());
 
 function connection() {
   return new Promise((resolve) => {
@@ -54,12 +61,14 @@ function connection() {
 
 /** Send the fields of a form, again and again until the service answers. Its key makes sure that it is done once. */
 export async function send(action, fields) {
+  hold(1);
   for (let tries = 0; ; tries += 1) {
     try {
       const answer = await fetch(action, { method: "POST", body: fields, headers: { Accept: "text/html" } });
-      if (answer.status === 503 && tries < 30) throw new Error("not available");
+      if (answer.status === 503 && tries < MOST_TRIES) throw new Error("not available");
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      return { answer, page };
+      hold(-1);
+      return { answer, page, isDone: answer.ok && !isLogin(page) };
     } catch {
       tell("No connection. This is done as soon as it is back.");
       await connection();
@@ -67,35 +76,60 @@ export async function send(action, fields) {
   }
 }
 
+/** Whether the login page came in place of an answer: the session has ended. */
+const isLogin = (page) => page.getElementById("login") !== null;
+
 /** The message of an error page, or of a login page that came instead of the answer. */
 export function trouble(answer, page) {
-  if (page.getElementById("login")) {
-    location.reload();
-    return "You are logged out.";
+  if (isLogin(page)) {
+    setTimeout(() => location.reload(), RETRY_MILLISECONDS);
+    return "You are logged out, and this is not done. Log in, and do it again.";
   }
   return page.querySelector("[data-trouble]")?.textContent ?? `The service answered ${answer.status}.`;
 }
 
-/** Make this page like the answer. `gone`: ids of elements of the list that the decision removed. */
-export function refresh(page, gone = new Set()) {
+/**
+ * Make this page like an answer. `gone`: ids of elements of the list that the decision removed, null: all that was loaded
+ * behind the first page. `isLater`: the answer is a page further on in the list.
+ */
+export function refresh(page, gone = new Set(), isLater = false) {
   const main = document.getElementById("main");
   const fresh = page.getElementById("main");
-  if (!fresh) return;
-  keepLoaded(document.getElementById("list"), page.getElementById("list"), fresh, gone);
-  morph(main, fresh);
+  if (isLogin(page)) location.reload();
+  if (!fresh || isLogin(page)) return;
+  const list = document.getElementById("list");
+  const focused = document.activeElement.closest?.("#list > *");
+  const neighbours = focused ? [...following(focused), ...following(focused, "previousElementSibling")] : [];
+  if (isLater && list) {
+    for (const item of page.getElementById("list")?.children ?? []) {
+      const known = document.getElementById(item.id);
+      if (known) morph(known, item);
+    }
+    for (const id of gone ?? []) document.getElementById(id)?.remove();
+  } else {
+    if (gone) keepLoaded(list, page.getElementById("list"), fresh, gone);
+    morph(main, fresh);
+  }
+  if (focused && !focused.isConnected) neighbours.find((one) => one.isConnected)?.querySelector("a, input")?.focus();
   showToast(page);
   document.dispatchEvent(new CustomEvent("refreshed"));
 }
 
-/** Tell the rest of the page which decision was undone. */
-function announceUndo(fields) {
-  if (fields.get("action") !== "undo") return;
-  document.dispatchEvent(new CustomEvent("undone", { detail: fields.get("decision") }));
+function* following(item, way = "nextElementSibling") {
+  for (let next = item[way]; next; next = next[way]) yield next;
+}
+
+/** Tell the rest of the page which decision was undone, or done again. */
+function announce(fields) {
+  const action = fields.get("action");
+  if (action === "undo" || action === "redo") {
+    document.dispatchEvent(new CustomEvent(action, { detail: fields.get("decision") }));
+  }
 }
 
 /** Add to a fresh first page what was loaded behind it. */
 function keepLoaded(list, fresh, main, gone) {
-  if (!list?.dataset.loaded || !fresh) return;
+  if (!list?.dataset.loaded || !fresh || !main.querySelector("[data-more]")) return;
   const known = new Set([...fresh.children].map((child) => child.id));
   for (const child of [...list.children].slice(fresh.childElementCount)) {
     if (!known.has(child.id) && !gone.has(child.id)) fresh.append(child.cloneNode(true));
@@ -111,23 +145,34 @@ function keepLoaded(list, fresh, main, gone) {
 export async function submitLive(form, submitter) {
   const fields = new URLSearchParams(new FormData(form, submitter));
   form.dataset.busy = "";
-  const { answer, page } = await send(form.getAttribute("action"), fields);
+  const { answer, page, isDone } = await send(form.getAttribute("action"), fields);
   delete form.dataset.busy;
+  const isInDialog = form.closest("dialog") !== null;
   const question = page.querySelector("[data-question]");
   if (question) {
     openDialog(question);
     return false;
   }
   closeDialog();
-  if (!answer.ok) {
+  if (!isDone) {
     tell(trouble(answer, page));
     return false;
   }
-  const faces = LEAVING.has(fields.get("action")) ? fields.getAll("faces") : [];
-  for (const box of document.querySelectorAll(`input[form="${form.id}"]:checked`)) box.checked = false;
-  refresh(page, new Set(faces.map((face) => `face-${face}`)));
-  announceUndo(fields);
+  form.closest("details")?.removeAttribute("open");
+  const chosen = isInDialog ? "selection" : form.id;
+  for (const box of document.querySelectorAll(`input[form="${chosen}"]:checked`)) box.checked = false;
+  refresh(page, removedBy(fields), new URL(answer.url).searchParams.has("cursor"));
+  announce(fields);
   return true;
+}
+
+/** The ids of the elements of the list that a decision removes; null where it may be any. */
+function removedBy(fields) {
+  const action = fields.get("action");
+  if (fields.has("select.identity")) return null;
+  const faces = LEAVING.has(action) ? fields.getAll("faces").map((face) => `face-${face}`) : [];
+  const people = ["merge", "ignore"].includes(action) ? [...fields.getAll("numbers"), fields.get("identity")] : [];
+  return new Set([...faces, ...people.filter(Boolean).map((number) => `person-${number}`)]);
 }
 
 document.addEventListener("submit", (event) => {
@@ -149,15 +194,19 @@ let dialog = null;
 /** Open an element of an answer in a dialog. */
 export function openDialog(content) {
   closeDialog();
-  dialog = document.createElement("dialog");
+  const own = (dialog = document.createElement("dialog"));
+  own.setAttribute("aria-label", content.querySelector("h1, h2")?.textContent.trim() || "The whole picture");
   const close = document.createElement("button");
   close.type = "button";
   close.className = "close quiet";
   close.textContent = "Close";
   close.addEventListener("click", closeDialog);
   dialog.append(content, close);
-  dialog.addEventListener("click", (event) => event.target === dialog && closeDialog());
-  dialog.addEventListener("close", () => dialog?.remove());
+  dialog.addEventListener("click", (event) => event.target === own && closeDialog());
+  dialog.addEventListener("close", () => {
+    own.remove();
+    if (dialog === own) dialog = null;
+  });
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -208,7 +257,8 @@ let prefix = "";
 /** Where keys work now: in the dialog, else in the first card, else on the page. */
 function scopes() {
   if (dialog) return [dialog, toast].filter(Boolean);
-  return [document.querySelector("[data-card]"), document].filter(Boolean);
+  const first = document.querySelector("[data-selection].active") ?? document.querySelector("[data-card]");
+  return [first, document].filter(Boolean);
 }
 
 function reached(key) {
@@ -224,6 +274,7 @@ function press(key) {
   const element = reached(key);
   if (!element) return false;
   if (isTyping(element)) {
+    element.dispatchEvent(new CustomEvent("reached", { bubbles: true }));
     element.focus();
     element.select?.();
   } else {
@@ -313,8 +364,9 @@ async function complete(input) {
   if (!answer?.ok) return;
   const { identities } = await answer.json();
   if (turn !== asked || input.value !== typed || document.activeElement !== input) return;
-  const fits = ({ label }) => label.toLowerCase().startsWith(typed.toLowerCase()) && label.length > typed.length;
-  const found = identities.find(fits);
+  const labels = identities.map(({ label }) => label.toLowerCase());
+  if (labels.includes(typed.toLowerCase())) return;
+  const found = identities.find(({ label }) => label.toLowerCase().startsWith(typed.toLowerCase()));
   if (!found) return;
   input.value = typed + found.label.slice(typed.length);
   input.setSelectionRange(typed.length, input.value.length);
@@ -330,10 +382,12 @@ document.addEventListener("input", (event) => {
 
 document.addEventListener("keydown", (event) => {
   const input = event.target;
-  if (event.key !== "Tab" || event.shiftKey || !input.matches?.("[data-names], .naming input[name=label]")) return;
-  if (isCompleted(input)) {
+  if (!input.matches?.("[data-names], .naming input[name=label]") || !isCompleted(input)) return;
+  if (event.key === "Tab" && !event.shiftKey) {
     event.preventDefault();
     input.setSelectionRange(input.value.length, input.value.length);
+  } else if (event.key === "Enter") {
+    input.value = input.value.slice(0, input.selectionStart);
   }
 });
 
@@ -343,5 +397,4 @@ if (toast?.childElementCount) {
   const address = new URL(location.href);
   address.searchParams.delete("done");
   history.replaceState(null, "", address);
-  fade();
 }

@@ -120,6 +120,13 @@ document.addEventListener(
   true,
 );
 
+/** The field for somebody else takes the focus from the face that it is about. */
+document.addEventListener("reached", ({ target }) => {
+  if (!target.closest("[data-selection]") || !current() || items().some((item) => box(item)?.checked)) return;
+  choose(current(), true);
+  showChosen();
+});
+
 /* Naming: the next one without a name has the focus at once, while the name is on its way */
 
 document.addEventListener(
@@ -151,7 +158,7 @@ async function loadMore(link) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("list");
   if (!fresh) return;
-  const list = grid();
+  const list = document.getElementById("list");
   for (const item of [...fresh.children]) if (!document.getElementById(item.id)) list.append(item);
   list.dataset.loaded = "more";
   const next = page.querySelector("[data-more]");
@@ -195,7 +202,6 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("refreshed", () => resize(0));
 
-for (const zoom of document.querySelectorAll(".zoom")) zoom.hidden = false;
 resize(0);
 watch();
 showChosen();

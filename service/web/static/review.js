@@ -3,14 +3,13 @@
  * then has in its queue replaces the cards that wait.
  */
 
-import { send, showToast, tell, trouble } from "./page.js";
+import { hold, openDialog, send, showToast, tell, trouble } from "./page.js";
 
 const cards = document.getElementById("cards");
 const left = document.getElementById("left");
 const settled = document.getElementById("settled");
 const none = document.getElementById("none");
 const SWIPE_PIXELS = 90;
-const WAITING = 3;
 
 let answered = 0;
 let faces = 0;
@@ -56,16 +55,19 @@ async function answer(form, submitter) {
   done.add(card.id);
   card.remove();
   underway += 1;
+  hold(1);
   answered += 1;
   faces += Number(form.dataset.settles);
   left.dataset.left = Math.max(0, Number(left.dataset.left) - 1);
   show();
   cards.querySelector("[data-card] h2")?.focus();
   sending = sending.then(async () => {
-    const { answer: got, page } = await send(form.getAttribute("action"), fields);
+    const { answer: got, page, isDone } = await send(form.getAttribute("action"), fields);
     underway -= 1;
-    if (got.ok && !page.querySelector("[data-question]")) {
-      if (all().length <= WAITING || page.getElementById("toast")) follow(page);
+    hold(-1);
+    const question = page.querySelector("[data-question]");
+    if (isDone && !question) {
+      follow(page);
       const decision = page.querySelector("#toast input[name=decision]")?.value;
       if (decision) byDecision.set(decision, card);
       showToast(page);
@@ -77,7 +79,8 @@ async function answer(form, submitter) {
     left.dataset.left = Number(left.dataset.left) + 1;
     cards.insertBefore(card, next?.isConnected ? next : cards.firstChild);
     show();
-    tell(page.querySelector("[data-question] h1")?.textContent ?? trouble(got, page));
+    if (question) openDialog(question);
+    else tell(trouble(got, page));
   });
 }
 
@@ -101,10 +104,9 @@ document.addEventListener(
 );
 
 /** Ask again what was taken back: the service itself asks only after its next sync. */
-document.addEventListener("undone", ({ detail }) => {
+document.addEventListener("undo", ({ detail }) => {
   const card = byDecision.get(detail);
   if (!card) return;
-  byDecision.delete(detail);
   done.delete(card.id);
   for (const field of card.querySelectorAll("input[name=key]")) field.value += "-";
   if (!document.getElementById(card.id)) left.dataset.left = Number(left.dataset.left) + 1;
@@ -119,6 +121,14 @@ document.addEventListener("click", (event) => {
   if (!card) return;
   card.dataset.later = "1";
   cards.append(card);
+  show();
+});
+
+document.addEventListener("redo", ({ detail }) => {
+  const card = document.getElementById(byDecision.get(detail)?.id ?? "");
+  if (!card) return;
+  left.dataset.left = Math.max(0, Number(left.dataset.left) - 1);
+  card.remove();
   show();
 });
 

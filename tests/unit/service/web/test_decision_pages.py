@@ -14,7 +14,7 @@ from browsed_pages import ask_whether_members, browsed_scene, filled, members
 from counted_statements import counted_statements
 from web_scene import BEARER, HTML, visit
 
-from immich_facesets.moderation.requests import KeepTwoApart
+from immich_facesets.moderation.requests import KeepTwoApart, RejectFaces
 from service.store.database import Store
 
 __all__ = ["filled"]
@@ -112,7 +112,8 @@ async def test_a_taken_name_asks_whether_it_is_the_same_person(filled: Store, tm
         namesake = await browser.submit(*choices["Another person with this name"])
         assert toast(namesake[1]) == "Named person 2 Undo"
         await browser.submit(*forms(namesake[1])["Undo"])
-        merged = await browser.submit(*choices["The same person: merge into Person 2 (2)"])
+        shown = await browser.submit(*choices["The same person: merge into Person 2 (2)"])
+        merged = await browser.submit(*forms(shown[1])["Merge into Person 2"])
         assert toast(merged[1]) == "Person 7 and Person 2 are one person Undo"
         assert (await browser.told("identities/2"))["identity"]["faces"] == 28
 
@@ -185,9 +186,47 @@ async def test_one_of_several_namesakes_is_chosen(filled: Store, tmp_path: Path)
         assert (await browser.told(f"faces/{face}"))["face"]["identity"] == 7
 
 
+async def test_every_button_of_a_persons_page_makes_its_decision(filled: Store, tmp_path: Path) -> None:
+    async with browsing(filled, tmp_path) as browser:
+        for path in ("/people/3", "/people/7/similar"):
+            form = re.search(r'<form class="bar" id="selection".*?</form>', await browser.page(path), re.DOTALL)
+            if form is None:
+                continue
+            hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form[0])
+            face = str(members(filled, 3)[-1])
+            actions = set(re.findall(r'name="action" value="(\w+)"', form[0]))
+            assert {"ignore", "not_a_face"} <= actions
+            for action in sorted(actions - {"move"}):
+                status, answer = await browser.submit(*hidden, ("action", action), ("into_name", ""), ("faces", face))
+                assert status in {303, 409}, (action, answer)
+                if status == 303:
+                    newest = (await browser.told("decisions"))["decisions"][0]["id"]
+                    await browser.submit(("action", "undo"), ("decision", str(newest)))
+
+
+async def test_a_move_without_a_name_is_refused(filled: Store, tmp_path: Path) -> None:
+    face = str(members(filled, 3)[0])
+    async with browsing(filled, tmp_path) as browser:
+        status, page = await browser.submit(("action", "move"), ("faces", face), ("into_name", " "))
+        assert (status, "say who it is" in page) == (400, True)
+        assert await browser.decisions() == []
+
+
+async def test_an_answer_of_the_review_about_a_locked_person_is_made_after_the_question(
+    filled: Store, tmp_path: Path
+) -> None:
+    requests = msgspec.json.encode([RejectFaces(faces=(members(filled, 1)[0],), identity=1)]).decode()
+    async with browsing(filled, tmp_path) as browser:
+        status, page = await browser.submit(("requests", requests), back="/review")
+        assert status == 423
+        status, page = await browser.submit(*forms(page)["Change it nevertheless"], back="/review")
+        assert (status, toast(page)) == (303, "1 face no longer person 1 Undo")
+
+
 async def test_several_people_are_ignored_in_one_step(filled: Store, tmp_path: Path) -> None:
     async with browsing(filled, tmp_path) as browser:
         _, page = await browser.submit(("action", "ignore"), ("numbers", "5"), ("numbers", "7"))
+        assert toast(page) == "Person 5 ignored as a stranger, and 1 more Undo"
         assert await browser.decisions() == ["ignore", "ignore"]
         await browser.submit(*forms(page)["Undo"])
         assert (await browser.told("identities/7"))["is_stranger"] is False
