@@ -483,7 +483,9 @@ async def test_a_request_for_a_source_that_was_just_removed_does_not_end_the_ser
     async with serving(journey) as (service, client):
         await until(lambda: idle(client, 1))
         assert (await trip.run("sources", "remove", "album")).code == 0
-        assert (await client.post("/api/jobs", json={"source": "album"})).status_code == 202
+        refused = await client.post("/api/jobs", json={"source": "album"})
+        assert (refused.status_code, refused.json()["reason"]) == (503, "not_begun")
+        assert "album" in refused.json()["detail"]
         await until(lambda: trip.listed() == {})
         assert (await client.post("/api/jobs")).status_code == 202
         await until(lambda: idle(client, 2))
