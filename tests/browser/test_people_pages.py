@@ -348,3 +348,19 @@ async def test_people_that_were_loaded_while_scrolling_are_named_and_merged_in_p
         await expect(page.locator("#person-1")).to_be_visible()
         await expect(page.locator(".chosen")).not_to_contain_text("chosen")
         assert guest.complaints == []
+
+
+async def test_a_face_above_the_bar_is_chosen_by_a_click(filled: Store, tmp_path: Path) -> None:
+    async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser, width=700) as guest:
+        page = await signed_in(guest, listen, "/people/3?limit=60")
+        box = page.locator("[data-face] input").nth(2)
+        distance = """one => scrollBy({
+          top: one.getBoundingClientRect().bottom + 4 - document.getElementById("selection").getBoundingClientRect().top,
+          behavior: "instant",
+        })"""
+        await box.evaluate(distance)
+        place = await box.bounding_box()
+        assert place is not None
+        await page.mouse.click(place["x"] + 8, place["y"] + 8)
+        await expect(box).to_be_checked()
+        await expect(page.locator(".chosen")).to_have_text("1 chosen")
