@@ -12,10 +12,11 @@ import pytest
 from aiohttp import ClientSession
 from browsed_pages import ask_whether_members, browsed_scene, filled, members
 from counted_statements import counted_statements
-from web_scene import BEARER, HTML, visit
+from web_scene import BEARER, HTML, Scene, visit
 
 from immich_facesets.moderation.requests import KeepTwoApart, RejectFaces
 from service.store.database import Store
+from service.web.pages.decision_forms import DecisionForm
 
 __all__ = ["filled"]
 
@@ -186,22 +187,22 @@ async def test_one_of_several_namesakes_is_chosen(filled: Store, tmp_path: Path)
         assert (await browser.told(f"faces/{face}"))["face"]["identity"] == 7
 
 
-async def test_every_button_of_a_persons_page_makes_its_decision(filled: Store, tmp_path: Path) -> None:
-    async with browsing(filled, tmp_path) as browser:
-        for path in ("/people/3", "/people/7/similar"):
-            form = re.search(r'<form class="bar" id="selection".*?</form>', await browser.page(path), re.DOTALL)
-            if form is None:
-                continue
-            hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form[0])
-            face = str(members(filled, 3)[-1])
-            actions = set(re.findall(r'name="action" value="(\w+)"', form[0]))
-            assert {"ignore", "not_a_face"} <= actions
-            for action in sorted(actions - {"move"}):
-                status, answer = await browser.submit(*hidden, ("action", action), ("into_name", ""), ("faces", face))
-                assert status in {303, 409}, (action, answer)
-                if status == 303:
-                    newest = (await browser.told("decisions"))["decisions"][0]["id"]
-                    await browser.submit(("action", "undo"), ("decision", str(newest)))
+@pytest.mark.parametrize("path", ["/people", "/people/3", "/people/3/similar", "/faces/512"])
+async def test_every_button_of_a_page_asks_for_what_it_says(path: str) -> None:
+    async with visit(Scene()) as client, client.get(path, headers=BROWSER) as answer:
+        page = await answer.text()
+    found = re.findall(r'<form class="(?:bar|face-decisions)".*?</form>', page, re.DOTALL)
+    (form,) = found
+    hidden = [
+        (name, html.unescape(value))
+        for name, value in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form)
+    ]
+    actions = set(re.findall(r'name="action" value="(\w+)"', form))
+    assert len(actions) > 2
+    chosen = [("numbers", "3"), ("into", "4")] if path == "/people" else [("faces", "512")]
+    for action in sorted(actions):
+        (request,) = DecisionForm([*hidden, *chosen, ("action", action), ("into_name", "")]).requests()
+        assert request.__struct_config__.tag == action
 
 
 async def test_a_move_without_a_name_is_refused(filled: Store, tmp_path: Path) -> None:
