@@ -310,6 +310,8 @@ async def test_one_question_follows_another_and_keys_work_after_escape(filled: S
         await page.keyboard.press("?")
         await expect(dialog).to_contain_text("These keys")
         await page.keyboard.press("Escape")
+        await page.keyboard.press("o")
+        await expect(page.locator("details.menu")).to_have_attribute("open", "")
         await page.keyboard.press("u")
         await expect(page.locator("#toast")).to_contain_text("Undone: 1 face moved to person 1")
         assert [text for text in guest.complaints if "423" not in text] == []
@@ -324,7 +326,11 @@ async def test_a_name_that_is_typed_whole_is_not_completed(filled: Store, tmp_pa
             await page.keyboard.type(name)
             await page.keyboard.press("Enter")
             await expect(page.locator("#toast")).to_contain_text(f"Named {name}")
-        await page.keyboard.type("Ann", delay=80)
+        async with page.expect_response(lambda answer: "q=Ann&" in answer.url) as asked:
+            await page.keyboard.type("Ann", delay=80)
+        await (await asked.value).finished()
+        await page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
+        await expect(page.locator("*:focus")).to_have_value("Ann")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("dialog")).to_contain_text("Ann is there already")
 

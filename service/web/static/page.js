@@ -256,7 +256,7 @@ let prefix = "";
 
 /** Where keys work now: in the dialog, else in the first card, else on the page. */
 function scopes() {
-  if (dialog) return [dialog, toast].filter(Boolean);
+  if (dialog?.open) return [dialog, toast].filter(Boolean);
   const first = document.querySelector("[data-selection].active") ?? document.querySelector("[data-card]");
   return [first, document].filter(Boolean);
 }
