@@ -1,6 +1,7 @@
 """The templates of the pages, with their filters and globals."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from service.web.context import CONTEXT
 from service.web.pages import static_files
 from service.web.pages.documents import install_manual
 from service.web.pages.shell import NAVIGATION
-from service.web.pages.static_files import STATIC, read_static
+from service.web.pages.static_files import STATIC, address_of, read_static
 from service.web.run_words import came_of, kind_words
 
 FOLDER = Path(__file__).parents[1] / "templates"
@@ -50,7 +51,7 @@ def install_pages(app: web.Application) -> None:
     )
     environment.globals |= {
         "base": base,
-        "static": lambda name: f"{base}/static/{files.version}/{files.paths[name].name}",
+        "static": partial(address_of, base, files),
         "stage_words": formatting.STAGE_WORDS,
         "stage_states": formatting.STAGE_STATES,
         "circuit_states": formatting.CIRCUIT_STATES,

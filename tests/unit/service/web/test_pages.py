@@ -14,6 +14,7 @@ from immich_facesets.faces import Gate
 from immich_facesets.spaces import OperatingPoints
 from service.progress import JobKind, Progress, ProgressBoard, RemoteState
 from service.web import formatting
+from service.web.pages.static_files import FOLDER
 from service.web.schemas import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -198,6 +199,11 @@ async def test_static_files_are_kept_while_they_stay_the_same(name: str) -> None
             etag = answer.headers["ETag"]
             kind = {"css": "text/css", "js": "javascript", "svg": "image/svg+xml"}[name.rsplit(".", 1)[1]]
             assert kind in answer.headers["Content-Type"]
+            assert answer.headers["Content-Encoding"] == "gzip"
+            body = await answer.read()
+        async with client.get(address[1], headers={"Accept-Encoding": "identity"}) as answer:
+            assert "Content-Encoding" not in answer.headers
+            assert await answer.read() == body == (FOLDER / name).read_bytes()
         async with client.get(f"/static/old/{name}", headers={"If-None-Match": etag}) as answer:
             assert (answer.status, answer.headers["Cache-Control"]) == (304, "no-cache")
 
