@@ -6,34 +6,29 @@ the embedder. The work is read from the store, never passed on by discover.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import msgspec
 import structlog
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
-from immich_facesets.exports.origin_marks import HEAD_BYTES, is_own_picture
-from immich_facesets.face_requests import CropRequest, FacesRequest, Mode
-from immich_facesets.wire import FacesAnswer
+from immich_facesets.face_requests import Mode
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
-from service.files.crops import find_lost, keep_crop
+from service.files.crops import find_lost
 from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.passes.fan_out import ROUNDS, fan_out, first_error
 from service.passes.fetch import Fetch, FetchCounts
 from service.passes.fetched_again import announce_fetches
+from service.passes.picture_embedding import PictureEmbedding
 from service.passes.picture_isolation import PictureIsolation
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
-from service.store import asked_boxes, contents, embedding_work, failures, forgotten, spaces
-from service.store.contents import EmbeddedContent, FoundFace
+from service.store import asked_boxes, contents, embedding_work, failures, spaces
 from service.store.embedding_work import Recipe
 
 log = structlog.get_logger(__name__)
@@ -84,11 +79,9 @@ class Embed:
         self._staging = staging
         self._metrics = metrics
         self._recipe = recipe_of(pool.info.space, context.settings)
-        settings = context.settings
-        self._crop = CropRequest(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
-        self._mode = Mode(settings.detection)
         self._postponed = 0
         self._isolation = PictureIsolation(context, pool)
+        self._embedding = PictureEmbedding(context, self._isolation, self._recipe)
         self.counts = EmbedCounts()
         self._fetch = Fetch(context, sources, staging, metrics, self._recipe, self.counts, self._count_failure)
 
@@ -112,7 +105,7 @@ class Embed:
         settings = self._context.settings
         own = {"max_file_bytes": settings.max_file_bytes, "embedding_timeout": settings.embedding_timeout}
         await self._store.write(failures.retry_above_limits, self._pool.limits | own, self._context.clock())
-        if self._mode is Mode.GUIDED:
+        if Mode(settings.detection) is Mode.GUIDED:
             await self._store.write(asked_boxes.mark_unasked, self._recipe.space, settings.listing_rules)
         for number in range(ROUNDS):
             now = self._context.clock()
@@ -239,58 +232,19 @@ class Embed:
                 await self._embed(asset, staged)
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
-        if await asyncio.to_thread(_is_own, staged.path):
-            self._staging.release(staged)
-            raise ItemError("this picture was exported by this program and is not taken in", reason=failures.OWN_EXPORT)
-        known = await self._store.read(embedding_work.boxes_of, asset.fingerprint)
-        mode = self._mode if known.boxes and known.are_all else Mode.FULL  # without a place, search the whole picture
-        request = FacesRequest(mode, known.boxes, self._crop, face_short=self._context.settings.min_face_short)
         try:
-            answer = await self._isolation.ask(staged.path, request, asset=asset)
+            stored = await self._embedding.embed(asset, staged)
         except ItemError:
             self._staging.release(staged)
             raise
         except TransientError:
             self._staging.leave(staged)
             raise
-        if answer.missing:
-            log.warning("picture_cut_off", source=asset.source, asset=asset.asset_id, missing=round(answer.missing, 2))
-        answer = await self._without_forgotten(staged.sha256, answer)
-        found = await asyncio.to_thread(self._keep_crops, staged.sha256, answer)
-        embedded = EmbeddedContent(
-            fingerprint=asset.fingerprint,
-            sha256=staged.sha256,
-            sha1=staged.sha1,
-            size_bytes=staged.size_bytes,
-            width=answer.width,
-            height=answer.height,
-            recipe=self._recipe,
-            faces=found,
-            orientation=answer.orientation,
-            phash=answer.phash,
-            asked=known.boxes if mode is Mode.GUIDED else None,
-        )
-        new = await self._store.write(contents.record_content, embedded, self._context.clock())
         self._staging.release(staged)
         self.counts.embedded += 1
-        self.counts.faces += new
-        self._metrics.count_embedded(faces=len(found))
+        self.counts.faces += stored.new
+        self._metrics.count_embedded(faces=stored.faces)
         self._advance()
-
-    async def _without_forgotten(self, sha256: str, answer: FacesAnswer) -> FacesAnswer:
-        """Return an answer without the faces of forgotten people: of these not even a crop is written."""
-        boxes = [face.face_box() for face in answer.faces]
-        gone = await self._store.read(forgotten.forgotten_in, sha256, boxes)
-        kept = tuple(face for index, face in enumerate(answer.faces) if index not in gone)
-        return msgspec.structs.replace(answer, faces=kept) if gone else answer
-
-    def _keep_crops(self, sha256: str, answer: FacesAnswer) -> tuple[FoundFace, ...]:
-        """Write the crops durably, before any row refers to them."""
-        folder = self._context.crops_dir
-        return tuple(
-            FoundFace(face, None if face.crop is None else keep_crop(folder, sha256, face.crop.image))
-            for face in answer.faces
-        )
 
     async def _attempt(self, asset: Asset, work: Awaitable[None]) -> None:
         """Do ``work``; an error of these bytes alone is recorded."""
@@ -319,11 +273,3 @@ class Embed:
         board = self._context.board
         before = board.stage("embed")
         board.update_stage("embed", done=before.done + 1, failed=before.failed + failed)
-
-
-def _is_own(path: Path) -> bool:
-    """Return whether this program wrote the picture. Blocking."""
-    with path.open("rb") as file:
-        head, length = file.read(HEAD_BYTES), file.seek(0, os.SEEK_END)
-        file.seek(max(0, length - HEAD_BYTES))
-        return is_own_picture(head, file.read(HEAD_BYTES))
