@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from service.demo.immich.server import close_listener, reset
+from service.demo.immich.listener import close_listener, reset
 
 Fault = Literal["refused", "hanging", "unavailable"]
 

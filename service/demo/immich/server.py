@@ -1,8 +1,6 @@
 """The fake server: its start and stop, its injected faults, and the handling of a request."""
 
 import asyncio
-import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -26,34 +24,11 @@ from service.demo.immich.library import (
     new_id,
     new_secret,
 )
+from service.demo.immich.listener import NODE_KEEPALIVE_SECONDS, Listener, break_off
 from service.demo.immich.request_log import Asked, RequestLog
 from service.demo.immich.routes import JSON, Ask, Reply, Routes
 from service.demo.immich.routing import MAINTENANCE, PERMISSIONS, PUBLIC, decoded, route_of
 from service.demo.immich.validation import UUID
-
-NODE_KEEPALIVE_SECONDS = 6.0
-"""The idle time after which real servers close a connection."""
-
-_TURNS_TO_ARRIVE = 3  # event loop iterations from an accepted connection to its protocol
-
-
-async def close_listener(listener: asyncio.Server) -> None:
-    """Close the listener once accepted connections have their protocol; up to Python 3.12 they would stay open."""
-    loop = asyncio.get_running_loop()
-    for sock in listener.sockets:
-        loop.remove_reader(sock.fileno())
-    for _ in range(_TURNS_TO_ARRIVE):
-        await asyncio.sleep(0)
-    listener.close()
-
-
-def reset(transport: asyncio.Transport | None) -> None:
-    """Abort a connection with a TCP reset instead of an orderly close."""
-    if transport is not None:
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
 
 
 class FakeImmich:
@@ -86,11 +61,7 @@ class FakeImmich:
         self._handlers: dict[str, Callable[[Ask], Awaitable[Reply]]] = {
             name: getattr(self._routes, name.replace("-", "_")) for name in PUBLIC | PERMISSIONS.keys() | {"key"}
         }
-        self._keepalive_timeout = keepalive_timeout
-        self._web: web.Server | None = None
-        self._listener: asyncio.Server | None = None
-        self._host, self._port = "127.0.0.1", 0
-        self._requests_to_live: int | None = None
+        self._listener = Listener(keepalive_timeout)
 
     # the library
 
@@ -160,41 +131,24 @@ class FakeImmich:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
         """Listen and return the base URL (without ``/api``)."""
-        self._web = web.Server(
-            self._handle, handler_cancellation=True, keepalive_timeout=self._keepalive_timeout, access_log=None
-        )
-        self._host, self._port = host, port
-        await self.resume()
-        self.url = f"http://{host}:{self._port}"
+        self.url = await self._listener.start(self._handle, host, port)
         return self.url
 
     async def stop(self) -> None:
         self.faults.clear()
-        await self.refuse()
-        if self._web is not None:
-            await self._web.shutdown(1.0)
+        await self._listener.stop()
 
     async def refuse(self) -> None:
         """Start an outage: open connections are reset, new ones refused."""
-        if self._listener is not None:
-            await close_listener(self._listener)
-            self._listener = None
-        for connection in self._web.connections if self._web is not None else ():
-            reset(connection.transport)
-        await asyncio.sleep(0)
+        await self._listener.refuse()
 
     async def resume(self) -> None:
         """End an outage: listen again, on the same port."""
-        if self._web is None:
-            raise RuntimeError("start the server first")
-        self._requests_to_live = None
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._web, self._host, self._port, backlog=512)
-        self._port = self._listener.sockets[0].getsockname()[1]
+        await self._listener.resume()
 
     def die_after(self, requests: int) -> None:
         """Answer this many further requests, then reset connections and refuse new ones until `resume`."""
-        self._requests_to_live = requests
+        self._listener.die_after(requests)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -217,7 +171,7 @@ class FakeImmich:
             asset_id = ",".join(parse_qs(query).get("id", ())) or None
         self.requests.arrived(Asked(request.method, route, asset_id, query, body))
         try:
-            await self._live_or_die(request)
+            await self._listener.live_or_die(request)
             fault = self.faults.strike(route, asset_id, query, body) if self.faults.faults else None
             if fault is not None and fault.kind in {"reset", "hang", "slow", "status", "html"}:
                 spoilt = await self._spoil(request, fault)
@@ -228,23 +182,11 @@ class FakeImmich:
         finally:
             self.requests.left()
 
-    async def _live_or_die(self, request: web.BaseRequest) -> None:
-        if self._requests_to_live is not None:
-            self._requests_to_live -= 1
-            if self._requests_to_live < 0:
-                await self.refuse()
-                await self._break_off(request)
-
-    async def _break_off(self, request: web.BaseRequest) -> None:
-        """Reset the connection and block until the handler is cancelled with it."""
-        reset(request.transport)
-        await asyncio.Event().wait()
-
     async def _spoil(self, request: web.BaseRequest, fault: Fault) -> Reply | None:
         """Apply a fault that precedes the response; return None when the regular response follows."""
         match fault.kind:
             case "reset":
-                await self._break_off(request)
+                await break_off(request)
             case "hang":
                 await self.faults.released.wait()
             case "slow":
@@ -314,7 +256,7 @@ class FakeImmich:
         self.bytes_sent += len(half)
         await response.write(half)
         await asyncio.sleep(0.01)  # the half must be sent before the reset
-        await self._break_off(request)
+        await break_off(request)
 
     def _response(self, reply: Reply) -> web.Response:
         self.bytes_sent += len(reply.body)
