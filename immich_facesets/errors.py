@@ -50,6 +50,19 @@ class RequestError(FacesetsError):
         self.status = status
 
 
+class TwiceInPictureError(RequestError):
+    """
+    An identity would have two faces of one picture.
+
+    ``faces``: those of all such pictures, whose number is ``pictures``. The caller may allow these pictures first.
+    """
+
+    def __init__(self, message: str, *, faces: tuple[int, ...], pictures: int) -> None:
+        super().__init__(message)
+        self.faces = faces
+        self.pictures = pictures
+
+
 class NameTakenError(RequestError):
     """Other identities have the name; ``numbers``: theirs. The caller says whether it is the same person or a namesake."""
 

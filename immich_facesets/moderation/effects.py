@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from immich_facesets.errors import RequestError
+from immich_facesets.errors import RequestError, TwiceInPictureError
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.moderation.facts import KnownFace, some
 
@@ -195,7 +195,8 @@ def _others(before: Constraints, after: Constraints) -> tuple[str, ...]:
 
 def refuse_impossible(scope: Scope, owners: Owners, after: Constraints, *, even_if_locked: bool) -> None:
     """
-    Raise a ``RequestError`` where an identity would have two faces of one picture, or a locked one would change.
+    Raise a ``TwiceInPictureError`` where an identity would have two faces of one picture, and a ``RequestError`` where a
+    locked one would change.
 
     Pairs of faces that an identity has already are not counted.
     """
@@ -204,10 +205,12 @@ def refuse_impossible(scope: Scope, owners: Owners, after: Constraints, *, even_
     if pairs:
         faces = sorted(face_id for several in pairs.values() for face_id in several)
         numbers = sorted({number for number, _ in pairs})
-        raise RequestError(
+        raise TwiceInPictureError(
             f"identity {some(numbers)} would be twice in {len(pairs)} picture{'s' if len(pairs) > 1 else ''} (faces "
             f"{some(faces)}): they show two people, or one face is wrong and is to be rejected first; in a mirror or "
-            "collage, allow the picture to show one person twice first (allow-twice)"
+            "collage, allow the picture to show one person twice first (allow-twice)",
+            faces=tuple(faces),
+            pictures=len({picture for _, picture in pairs}),
         )
     moved = [face_id for face_id, number in owners.items() if number != scope.owners[face_id]]
     changed = {number for face_id in moved for number in (owners[face_id], scope.owners[face_id])}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from yarl import URL
 
-from immich_facesets.errors import NameTakenError, RequestError
+from immich_facesets.errors import NameTakenError, RequestError, TwiceInPictureError
 from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import MergePeople, NameIdentity, Request, numbers_of
 from immich_facesets.names import name_key
@@ -17,6 +17,7 @@ from service.web.deciding import author_of, decide
 from service.web.forms import read_fields
 from service.web.json_bodies import with_room
 from service.web.library.decisions import ChangedIdentity, DecisionsAnswer
+from service.web.library.faces import Face
 from service.web.library.identities import IdentitiesQuery, Identity
 from service.web.pages.decision_forms import MOST_FIELDS, TO_SOMEBODY, DecisionForm
 from service.web.pages.shell import DONE, render_page
@@ -24,6 +25,7 @@ from service.web.pages.wording import decision_words, effect_words, name_of, nam
 from service.web.routes import Answer, Route
 
 MOST_NAMESAKES = 200
+_SHOWN_PAIRS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that a person must answer before a form is done. ``facts``: what there is to know first; ``people`` it is about."""
+    """A question that a person must answer before a form is done. ``facts``: what there is to know first; ``people`` and ``faces`` it is about."""
 
     title: str
     choices: Sequence[Choice]
     facts: Sequence[str] = ()
     people: Sequence[Identity] = field(default=())
+    faces: Sequence[Face] = field(default=())
     status: int = 200
 
 
@@ -72,6 +75,8 @@ async def _made(request: web.Request, form: DecisionForm) -> DecisionsAnswer | Q
         made = asked if isinstance(asked, Question) else await _make(request, form, asked)
     except NameTakenError as error:
         return await _ask_about_name(request, form, error.numbers)
+    except TwiceInPictureError as error:
+        return await _ask_about_pictures(request, form, error)
     except RequestError as error:
         if error.status != 423:
             raise
@@ -166,7 +171,7 @@ async def _with_survivor(request: web.Request, form: DecisionForm) -> DecisionFo
 async def _ask_before_merge(request: web.Request, form: DecisionForm, requests: Sequence[Request]) -> Question:
     """Show the result of a merge first, and ask for the name where there are several."""
     library = request.app[CONTEXT].library
-    (merge,) = requests
+    *first, merge = requests
     if not isinstance(merge, MergePeople):
         raise RequestError("this form asks for no merge", status=400)
     found = [await library.identity(number) for number in numbers_of(merge)]
@@ -179,7 +184,7 @@ async def _ask_before_merge(request: web.Request, form: DecisionForm, requests: 
         choices = tuple(Choice(f"Merge as {label}", ready.with_fields(label=label)) for label in labels)
     else:
         choices = (Choice(f"Merge into {name_of(people[0])}", ready),)
-    preview = await request.app[CONTEXT].decisions.preview([_with_label(merge, labels)])
+    preview = await request.app[CONTEXT].decisions.preview([*first, _with_label(merge, labels)])
     names = await library.labels(numbers_of(merge))
     return Question("Are these one person?", choices, effect_words(preview.answer.effect, names), tuple(people))
 
@@ -187,6 +192,20 @@ async def _ask_before_merge(request: web.Request, form: DecisionForm, requests: 
 def _with_label(merge: MergePeople, labels: Sequence[str]) -> MergePeople:
     label = labels[0] if len(labels) > 1 else None
     return MergePeople(numbers=merge.numbers, into=merge.into, label=label, even_if_locked=True)
+
+
+async def _ask_about_pictures(request: web.Request, form: DecisionForm, error: TwiceInPictureError) -> Question:
+    """Show faces that one person would have twice in a picture, and ask whether it is a mirror or a collage."""
+    found = [await request.app[CONTEXT].library.face(number) for number in error.faces[:_SHOWN_PAIRS]]
+    fields = [*form.fields, *(("twice", str(face)) for face in error.faces)]
+    held = "One picture holds" if error.pictures == 1 else f"{error.pictures:,} pictures hold"
+    return Question(
+        "Two faces in one picture",
+        (Choice("A mirror or a collage: allow it there", DecisionForm(fields)),),
+        (f"{held} two of these faces. They show two people, or a face is wrong: then that is said of it first.",),
+        faces=tuple(one.face for one in found if one is not None),
+        status=409,
+    )
 
 
 async def _ask_about_name(request: web.Request, form: DecisionForm, numbers: Sequence[int]) -> Question:
@@ -221,7 +240,9 @@ async def _ask_after_change(request: web.Request, form: DecisionForm, changed: S
     facts = [f"{named(one.number, names)} is not as this page showed it." for one in changed]
     facts += [f"The latest decision: {decision_words(one, names)}." for one in latest]
     again = Choice("Do it nevertheless", form.with_fields(etag=None))
-    return Question("Something changed meanwhile", (again,), facts, tuple(one.now.identity for one in changed), 412)
+    return Question(
+        "Something changed meanwhile", (again,), facts, tuple(one.now.identity for one in changed), status=412
+    )
 
 
 ROUTES = (

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from immich_facesets.errors import RequestError
-from immich_facesets.moderation.requests import Request
+from immich_facesets.moderation.requests import AllowTwice, Request
 from service.web.library.decisions import MOST_REQUESTS, WriteKey
 
 MOST_FIELDS = 100_000
 """A proposed part of a person has a field for each of its faces."""
 
-_OF_THE_FORM = frozenset({"back", "key", "etag", "requests", "reason", "is_seen", "into_name"})
+_OF_THE_FORM = frozenset({"back", "key", "etag", "requests", "reason", "is_seen", "into_name", "twice"})
 """Fields that are no part of a request."""
 
 _LISTS = frozenset({"faces", "numbers"})
@@ -82,6 +82,8 @@ class DecisionForm:
                 found = tuple(msgspec.convert(one, Request, strict=False) for one in self._plain())
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise RequestError(f"choose what this is about first, and what to do ({error})", status=400) from error
+        if self.has("twice"):
+            found = (AllowTwice(faces=tuple(int(face) for face in self.every("twice"))), *found)
         if not 1 <= len(found) <= MOST_REQUESTS:
             raise RequestError(f"choose between 1 and {MOST_REQUESTS} at a time", status=400)
         return found

@@ -131,6 +131,25 @@ async def test_a_merge_shows_its_result_first_and_the_named_one_stays(filled: St
             assert (answer.status, answer.headers["Location"]) == (303, "/people/2")
 
 
+async def test_two_who_are_seen_together_become_one_person_only_in_a_mirror(filled: Store, tmp_path: Path) -> None:
+    async with browsing(filled, tmp_path) as browser:
+        together = (await browser.told("identities/3/together"))["identities"]
+        other, pictures = next((one["number"], one["pictures"]) for one in together if one["number"] > 3)
+        asked = (("action", "merge"), ("numbers", str(other)), ("into", "3"))
+        status, page = await browser.submit(*asked)
+        assert status == 409
+        assert question(page).startswith("Two faces in one picture")
+        assert ("One picture holds" if pictures == 1 else f"{pictures} pictures hold") in question(page)
+        assert page.count('="A face of these pictures') == min(6, 2 * pictures)
+        assert await browser.decisions() == []
+        status, page = await browser.submit(*forms(page)["A mirror or a collage: allow it there"])
+        assert (status, await browser.decisions()) == (200, [])
+        (merge,) = forms(page).values()
+        status, page = await browser.submit(*merge)
+        assert status == 303
+        assert sorted(await browser.decisions()) == ["allow_together", "merge"]
+
+
 async def test_a_merge_of_two_names_asks_for_one(filled: Store, tmp_path: Path) -> None:
     async with browsing(filled, tmp_path) as browser:
         _, page = await browser.submit(("action", "merge"), ("numbers", "6"), ("numbers", "8"))
