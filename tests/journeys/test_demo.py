@@ -2,48 +2,18 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
-from testdata import ROOT
-
-
-def bare_environment() -> dict[str, str]:
-    """An environment without our settings and without a proxy."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACESETS_", "IMMICH_"))}
-    return {**kept, "PYTHONPATH": str(ROOT)}
-
-
-async def start(folder: Path, *more: str) -> asyncio.subprocess.Process:
-    command = (
-        sys.executable,
-        "-m",
-        "service",
-        "demo",
-        "--folder",
-        str(folder),
-        "--pictures",
-        "30",
-        "--people",
-        "3",
-        *more,
-    )
-    return await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder.parent,
-        env=bare_environment(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+from demo_process import bare_environment, served_demo, start_demo
 
 
 @pytest.mark.slow
 async def test_the_demo_ends_with_face_sets(tmp_path: Path) -> None:
-    process = await start(tmp_path / "demo", "--once")
+    process = await start_demo(tmp_path / "demo", "--once")
     stdout, stderr = await process.communicate()
     assert process.returncode == 0, stderr.decode()[-2000:]
     manifest = json.loads((tmp_path / "demo" / "facesets" / "manifest.json").read_text(encoding="utf-8"))
@@ -54,7 +24,7 @@ async def test_the_demo_ends_with_face_sets(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_the_usual_demo_has_questions_of_every_kind(tmp_path: Path) -> None:
-    process = await start(tmp_path / "demo", "--once", "--pictures", "150", "--people", "12")
+    process = await start_demo(tmp_path / "demo", "--once", pictures=150, people=12)
     _, stderr = await process.communicate()
     assert process.returncode == 0, stderr.decode()[-2000:]
     environ = {"FACESETS_DATA_DIR": str(tmp_path / "demo" / "data"), "FACESETS_EXPORT_DIR": str(tmp_path / "sets")}
@@ -71,15 +41,8 @@ async def test_the_usual_demo_has_questions_of_every_kind(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 async def test_the_demo_serves_its_status_page_and_stops_when_asked(tmp_path: Path) -> None:
-    process = await start(tmp_path / "demo", "--listen", "127.0.0.1:0")
-    assert process.stdout is not None
-    told: list[str] = []
-    while not any("Ctrl-C" in line for line in told):
-        line = await asyncio.wait_for(process.stdout.readline(), 200)
-        assert line, told
-        told.append(line.decode())
-    address = next(line.split()[-1] for line in told if line.startswith("Status page:"))
-    token = next(line.split()[-1] for line in told if line.startswith("Its token:"))
+    process = await start_demo(tmp_path / "demo", "--listen", "127.0.0.1:0")
+    address, token = await served_demo(process)
     async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
         for _ in range(100):
             try:
@@ -99,7 +62,7 @@ async def test_the_demo_deletes_nothing_that_it_did_not_make(tmp_path: Path) -> 
     mine = tmp_path / "demo" / "mine.txt"
     mine.parent.mkdir()
     mine.write_text("mine", encoding="utf-8")
-    process = await start(tmp_path / "demo", "--once")
+    process = await start_demo(tmp_path / "demo", "--once")
     _, stderr = await process.communicate()
     assert process.returncode == 3
     assert "choose another folder" in stderr.decode()

@@ -66,9 +66,9 @@ class Visitor:
         if message.type in {"error", "warning"}:
             self.complaints.append(message.text)
 
-    async def log_in(self, address: str) -> None:
+    async def log_in(self, address: str, token: str = TOKEN) -> None:
         await self.page.goto(address)
-        await self.page.get_by_label("Token").fill(TOKEN)
+        await self.page.get_by_label("Token").fill(token)
         await self.page.get_by_role("button", name="Log in").click()
         await expect(self.page.get_by_role("button", name="Log out")).to_be_visible()
 
