@@ -4,24 +4,39 @@ A random token that changes whenever the data behind people and their face sets 
 The token is renewed in every transaction with a statement that wrote a row, whatever it wrote. Exempt are tables that
 only log events or questions, statements marked as bookkeeping (``BOOKKEEPING``), and writes derived from other state (``consequences``).
 A statement that was not considered here causes at most a sync without work; no change is missed.
+
+Readers keep what they read by a second token, the version. Derived writes renew it, too. It is read with the data in one
+snapshot, so that equal versions are equal data, whichever process wrote them.
 """
 
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, select
 
 from service.store.named_values import read_value
-from service.store.tables import export_ledger, exports, facts, failures, review_items, sync_runs
+from service.store.tables import assets, export_ledger, exports, facts, failures, review_items, sync_runs
 from service.store.upsert import BOOKKEEPING, upsert
 
 _STATE = "state"
+_VERSION = "version"
+_VERSION_OF_ASSETS = "version of assets"
 _CHANGED = "facesets_changed"
+_CHANGED_ASSETS = "facesets_changed_assets"
 _IS_CONSEQUENCE: ContextVar[bool] = ContextVar("is_consequence", default=False)
 _LOG_TABLES = frozenset(table.name for table in (export_ledger, exports, failures, review_items, sync_runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The version of all data behind people and face sets, and that of the assets alone; None until something is written."""
+
+    data: str | None
+    assets: str | None
 
 
 def watch(engine: Engine) -> None:
@@ -33,11 +48,11 @@ def watch(engine: Engine) -> None:
     ) -> None:
         if not (context.isinsert or context.isupdate or context.isdelete) or cursor.rowcount == 0:
             return
-        if (
-            context.compiled.statement.table.name not in _LOG_TABLES
-            and not context.execution_options.keys() & BOOKKEEPING.keys()
-        ):
+        table = context.compiled.statement.table.name
+        if table not in _LOG_TABLES and not context.execution_options.keys() & BOOKKEEPING.keys():
             connection.info[_CHANGED] = True
+            if table == assets.name:
+                connection.info[_CHANGED_ASSETS] = True
 
 
 @contextmanager
@@ -53,6 +68,7 @@ def consequences() -> Iterator[None]:
 def forget(tx: Connection) -> None:
     """Reset the tracking at the beginning of a transaction."""
     tx.info.pop(_CHANGED, None)
+    tx.info.pop(_CHANGED_ASSETS, None)
 
 
 def has_changed(tx: Connection) -> bool:
@@ -61,12 +77,25 @@ def has_changed(tx: Connection) -> bool:
 
 
 def mark(tx: Connection) -> None:
-    """Renew the token at the end of a transaction that changed the state."""
-    if has_changed(tx) and not _IS_CONSEQUENCE.get():
-        upsert(tx, facts, [{"name": _STATE, "value": secrets.token_hex(8)}])
+    """Renew the token and the versions at the end of a transaction that changed the state."""
+    if not has_changed(tx):
+        return
+    names = [_VERSION]
+    if tx.info.get(_CHANGED_ASSETS):
+        names.append(_VERSION_OF_ASSETS)
+    if not _IS_CONSEQUENCE.get():
+        names.append(_STATE)
+    upsert(tx, facts, [{"name": name, "value": secrets.token_hex(8)} for name in names])
 
 
 def read_state(tx: Connection) -> str | None:
     """Return the token; None until something is written."""
     state: str | None = read_value(tx, _STATE)
     return state
+
+
+def read_version(tx: Connection) -> Version:
+    """Return the version of what this transaction sees."""
+    rows: Any = tx.execute(select(facts.c.name, facts.c.value).where(facts.c.name.in_((_VERSION, _VERSION_OF_ASSETS))))
+    found = dict(rows.tuples().all())
+    return Version(found.get(_VERSION), found.get(_VERSION_OF_ASSETS))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, func, insert, select, true, update
 
 from immich_facesets.exports.profile import PROFILES_FOLDER
+from service.store.browsing.kept import Kept
 from service.store.browsing.slices import Page, Slice, cut_page
 from service.store.spaces import active_space
 from service.store.tables import (
@@ -129,35 +130,13 @@ class Census:
     sources: tuple[SourceCensus, ...]
 
 
-def census(tx: Connection) -> Census:
-    """Count everything; of several spaces, only the one in use."""
-    space = active_space(tx)
-    used = (true(), true()) if space is None else (embeddings.c.space == space, faces.c.space == space)
+def source_counts(tx: Connection, kept: Kept | None = None) -> tuple[SourceCensus, ...]:
+    """
+    Return the counts of each source, by name; of several spaces, only the one in use.
 
-    def count(statement: Any) -> int:
-        return tx.scalar(statement) or 0
-
-    living = assets.c.is_gone.is_(False)
-    done = exists().where(
-        fingerprints.c.fingerprint == assets.c.fingerprint, embeddings.c.sha256 == fingerprints.c.sha256, used[0]
-    )
-    is_fetched = exists().where(fingerprints.c.fingerprint == assets.c.fingerprint)
-    numbers = {
-        row.source: row
-        for row in tx.execute(
-            select(
-                assets.c.source,
-                func.count().label("assets"),
-                func.count().filter(assets.c.is_wanted).label("wanted"),
-                func.count().filter(done).label("embedded"),
-                func.count()
-                .filter(assets.c.content.is_not(None), assets.c.is_offline | ~is_fetched)
-                .label("unavailable"),
-            )
-            .where(living)
-            .group_by(assets.c.source)
-        )
-    }
+    ``kept``: what the reader read before, where it keeps anything.
+    """
+    numbers = _counts_of_assets(tx) if kept is None else kept.at(tx).read(_counts_of_assets)
     found = []
     for source in tx.execute(select(sources).order_by(sources.c.name)):
         row = numbers.get(source.name)
@@ -174,6 +153,39 @@ def census(tx: Connection) -> Census:
                 full_listing_at=source.full_listing_at,
             )
         )
+    return tuple(found)
+
+
+def _counts_of_assets(tx: Connection) -> dict[str, Any]:
+    """Return the counts of the assets of each source that has any."""
+    space = active_space(tx)
+    is_used = true() if space is None else embeddings.c.space == space
+    done = exists().where(
+        fingerprints.c.fingerprint == assets.c.fingerprint, embeddings.c.sha256 == fingerprints.c.sha256, is_used
+    )
+    is_fetched = exists().where(fingerprints.c.fingerprint == assets.c.fingerprint)
+    rows = tx.execute(
+        select(
+            assets.c.source,
+            func.count().label("assets"),
+            func.count().filter(assets.c.is_wanted).label("wanted"),
+            func.count().filter(done).label("embedded"),
+            func.count().filter(assets.c.content.is_not(None), assets.c.is_offline | ~is_fetched).label("unavailable"),
+        )
+        .where(assets.c.is_gone.is_(False))
+        .group_by(assets.c.source)
+    )
+    return {row.source: row for row in rows}
+
+
+def census(tx: Connection) -> Census:
+    """Count everything; of several spaces, only the one in use."""
+    found, space = source_counts(tx), active_space(tx)
+    used = (true(), true()) if space is None else (embeddings.c.space == space, faces.c.space == space)
+
+    def count(statement: Any) -> int:
+        return tx.scalar(statement) or 0
+
     return Census(
         assets=sum(source.assets for source in found),
         wanted=sum(source.wanted for source in found),
@@ -185,7 +197,7 @@ def census(tx: Connection) -> Census:
         facesets=count(
             select(func.count()).where(~exports.c.directory.startswith(f"{PROFILES_FOLDER}/", autoescape=True))
         ),
-        sources=tuple(found),
+        sources=found,
     )
 
 

@@ -27,7 +27,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
     facesets = FacesetReads(store, settings.export_dir, base)
     exported = ExportedPeople(store, facesets, figures, base)
     pictures = PictureReads(settings.data_dir / CROPS_FOLDER)
-    service = ServiceReads(store, settings, board)
+    service = ServiceReads(store, settings, board, figures)
     return LibraryReads(
         identities=identities.page,
         labels=identities.labels,
@@ -47,7 +47,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         history=identities.history,
         decisions=identities.decisions,
         decision=identities.decision,
-        review=ReviewReads(store, base).page,
+        review=ReviewReads(store, base, figures.kept).page,
         face=faces.one,
         search=faces.search,
         crop=pictures.crop,

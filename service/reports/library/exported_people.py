@@ -32,8 +32,7 @@ class ExportedPeople:
         wanted = IdentityFilter(text=query.q.strip(), is_exported=query.exported, profile=query.profile)
         order = f"exported {query.sort}"
         part = slice_of(query, order, kind=str if query.sort == "name" else float)
-        found = await self._store.read(identity_page, wanted, query.sort, part, self._figures.summaries)
-        self._figures.keep(found.read)
+        found = await self._store.read(identity_page, wanted, query.sort, part, self._figures.kept)
         people = found.page.items
         rows = await self._store.read(directories_of, [one.number for one in people])
         reasons = await self._store.read(why_not_exported, people)

@@ -32,7 +32,7 @@ class FaceReads:
             return None
         ref = FaceRef(row.face.sha256, row.face.box)
         made = await self._store.read(decisions_about_face, ref, limit=_DECISIONS)
-        labels = {} if row.identity is None else await self._store.read(shown_labels)
+        labels = {} if row.identity is None else await self._figures.read(shown_labels)
         return shown.FaceAnswer(
             face=shown_face(row, self._base),
             label=None if row.identity is None else labels.get(row.identity),
@@ -45,9 +45,8 @@ class FaceReads:
         if not text:
             return shown.SearchAnswer(identities=(), by_date=(), by_file_name=())
         people = await self._store.read(
-            identity_page, IdentityFilter(text=text), "faces", Slice(query.limit), self._figures.summaries
+            identity_page, IdentityFilter(text=text), "faces", Slice(query.limit), self._figures.kept
         )
-        self._figures.keep(people.read)
         is_date = _DATE.fullmatch(text) is not None and text.isascii()
         dated = await self._store.read(pictures_by_date, text, limit=query.limit) if is_date else []
         named = await self._store.read(pictures_by_file_name, text, limit=query.limit)

@@ -69,9 +69,8 @@ class IdentityReads:
             filter_of(query),
             query.sort,
             slice_of(query, order, kind=kind, is_reversed=query.reverse),
-            self._figures.summaries,
+            self._figures.kept,
         )
-        self._figures.keep(found.read)
         return shown.IdentitiesAnswer(
             identities=tuple(shown_identity(row, self._base) for row in found.page.items),
             total=found.total,
@@ -79,22 +78,21 @@ class IdentityReads:
         )
 
     async def labels(self, numbers: Collection[int]) -> Mapping[int, str]:
-        found = await self._store.read(shown_labels)
+        found = await self._figures.read(shown_labels)
         return {number: found[number] for number in numbers if number in found}
 
     async def covers(self, numbers: Collection[int]) -> Mapping[int, shown.Crop]:
-        found = await self._store.read(covers_of, sorted(numbers), self._figures.summaries)
-        self._figures.keep(found.read)
+        found = await self._store.read(covers_of, sorted(numbers), self._figures.kept)
         shown_covers = {
             number: shown_crop(face, found.files.get(face), self._base) for number, face in found.faces.items()
         }
         return {number: cover for number, cover in shown_covers.items() if cover is not None}
 
     async def survivor(self, number: int) -> int | None:
-        return await self._store.read(survivor, number)
+        return await self._store.read(survivor, number, self._figures.kept)
 
     async def one(self, number: int) -> shown.IdentityAnswer | None:
-        found = await self._store.read(identity_details, number, self._figures.summaries)
+        found = await self._store.read(identity_details, number, self._figures.kept)
         if isinstance(found, MergedNumber):  # since the caller asked for the survivor
             raise RequestError(f"identity {number} was merged into {found.into} just now: ask for that one", status=409)
         if found is None:
@@ -118,7 +116,7 @@ class IdentityReads:
         page = await self._faces(wanted, query.sort, part)
         return FacesAnswer(
             faces=tuple(shown_face(row, self._base) for row in page.items),
-            total=await self._store.read(count_faces, wanted),
+            total=await self._figures.read(count_faces, wanted),
             next=encode_cursor(order, page.last),
         )
 
@@ -131,8 +129,8 @@ class IdentityReads:
         return page
 
     async def eras(self, number: int) -> shown.ErasAnswer:
-        rows = await self._store.read(eras_of, number)
-        some = await self._store.read(examples_of_eras, number, _OF_AN_ERA)
+        rows = await self._figures.read(eras_of, number)
+        some = await self._figures.read(examples_of_eras, number, _OF_AN_ERA)
         return shown.ErasAnswer(
             eras=tuple(
                 msgspec.structs.replace(
@@ -151,14 +149,14 @@ class IdentityReads:
         return shown.NearestAnswer(identities=await self._figures.near_identity(number, query.limit))
 
     async def together(self, number: int, query: shown.PageQuery) -> shown.TogetherAnswer:
-        page = await self._store.read(companions, number, slice_of(query, "together"))
+        page = await self._store.read(companions, number, slice_of(query, "together"), self._figures.kept)
         return shown.TogetherAnswer(
             identities=msgspec.convert(page.items, tuple[shown.Companion, ...], from_attributes=True),
             next=encode_cursor("together", page.last),
         )
 
     async def figures(self, number: int) -> shown.FiguresAnswer:
-        found = await self._store.read(identity_figures, number)
+        found = await self._figures.read(identity_figures, number)
         points = points_today(self._settings, await self._store.read(grouped_points))
         return shown.FiguresAnswer(
             years=tuple(shown.YearCount(year=year, faces=count) for year, count in found.years.items()),

@@ -1,19 +1,25 @@
 """Figures of identities that are kept in memory until their members change."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from service.computation import compute
 from service.store.browsing.identity_faces import Ranking
 from service.store.browsing.identity_lists import shown_labels
 from service.store.browsing.identity_records import read_identities
+from service.store.browsing.kept import Kept
 from service.store.browsing.standing import standing
-from service.store.browsing.summaries import MeanVector, Summary, mean_vectors, vector_of
+from service.store.browsing.summaries import MeanVector, mean_vectors, signatures, vector_of
 from service.store.database import Store
 from service.web.library.identities import NearIdentity
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST_RANKINGS = 32
 """The identities whose faces are kept in the order of their quality: those of the latest questions."""
@@ -23,24 +29,21 @@ class KnownFigures:
     """
     Figures of identities, each with the signature of its members, which tells whether it still holds.
 
+    ``kept``: what reads of lists and of one identity keep until anything changes. Each reader of a library has its own.
     An identity costs about 2 kB, and each face of the latest ones that were asked for by quality 100 bytes. The first
     question about distances reads all vectors.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._summaries: dict[int, Summary] = {}
+        self.kept = Kept()
         self._means: dict[int, MeanVector] = {}
         self._rankings: dict[int, Ranking] = {}
         self._reading = asyncio.Lock()
 
-    @property
-    def summaries(self) -> Mapping[int, Summary]:
-        return self._summaries
-
-    def keep(self, read: Mapping[int, Summary]) -> None:
-        """Keep summaries that were read."""
-        self._summaries = {**self._summaries, **read}  # a new one: a thread may read the old one
+    async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the answer of a read function, kept until anything changes. Only for what `Kept` may keep."""
+        return await self._store.read(lambda tx: self.kept.at(tx).read(function, *args, **kwargs))
 
     def ranking(self, number: int) -> Ranking | None:
         """Return the ranking of an identity's faces that was kept, if any."""
@@ -76,16 +79,19 @@ class KnownFigures:
     async def means(self) -> Mapping[int, MeanVector]:
         """Return the mean of the vectors of each identity."""
         async with self._reading:
-            self._means = await self._store.read(mean_vectors, self._means)
+            self._means = await self._store.read(self._means_now)
             return self._means
+
+    def _means_now(self, tx: Connection) -> dict[int, MeanVector]:
+        return mean_vectors(tx, self.kept.at(tx).read(signatures), self._means)
 
     async def _nearest(
         self, means: Mapping[int, MeanVector], vector: NDArray[np.float32], *, but: int | None, limit: int
     ) -> tuple[NearIdentity, ...]:
-        hidden = (await self._store.read(standing)).hidden
+        hidden = (await self.read(standing)).hidden
         numbers = [number for number in sorted(means) if number != but and number not in hidden]
         found = await compute(nearest_means, {number: means[number].vector for number in numbers}, vector, limit)
-        labels = await self._store.read(shown_labels) if found else {}
+        labels = await self.read(shown_labels) if found else {}
         return tuple(NearIdentity(number=n, label=labels.get(n), distance=round(d, 4)) for n, d in found)
 
 

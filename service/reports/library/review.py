@@ -3,6 +3,7 @@
 from immich_facesets.dates import completed_years, read_date
 from immich_facesets.review.answers import answers_of, question_of
 from service.reports.library.shown import shown_face, slice_of
+from service.store.browsing.kept import Kept
 from service.store.browsing.review_page import QueuedItem, review_page
 from service.store.browsing.review_page import ReviewPage as StoredPage
 from service.store.database import Store
@@ -13,15 +14,16 @@ from service.web.library.addresses import reference_address
 
 
 class ReviewReads:
-    """The answers about the review queue. ``base``: the base path of addresses."""
+    """The answers about the review queue. ``base``: the base path of addresses; ``kept``: what the reader keeps."""
 
-    def __init__(self, store: Store, base: str) -> None:
+    def __init__(self, store: Store, base: str, kept: Kept | None = None) -> None:
         self._store = store
+        self._kept = kept
         self._base = base
 
     async def page(self, query: shown.ReviewQuery) -> shown.ReviewPage:
         order = f"review {query.kind or ''}"
-        found = await self._store.read(review_page, slice_of(query, order), query.kind)
+        found = await self._store.read(review_page, slice_of(query, order), query.kind, self._kept)
         return shown.ReviewPage(
             items=tuple(self._shown(one, found) for one in found.page.items),
             total=found.total,

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from immich_facesets.runtime.settings import is_secret, variable_names
 from service.progress import ProgressBoard
+from service.reports.library.known_figures import KnownFigures
 from service.reports.library.shown import slice_of
 from service.reports.status import by_reason
 from service.settings import Settings
@@ -27,13 +28,14 @@ _HIDDEN = "***@"
 class ServiceReads:
     """The answers about the service itself."""
 
-    def __init__(self, store: Store, settings: Settings, board: ProgressBoard) -> None:
+    def __init__(self, store: Store, settings: Settings, board: ProgressBoard, figures: KnownFigures) -> None:
         self._store = store
         self._settings = settings
         self._board = board
+        self._figures = figures
 
     async def sources(self) -> shown.SourcesAnswer:
-        counted = (await self._store.read(runs.census)).sources
+        counted = await self._store.read(runs.source_counts, self._figures.kept)
         known = {source.name: source for source in await self._store.read(folders.stored_sources)}
         return shown.SourcesAnswer(
             sources=tuple(

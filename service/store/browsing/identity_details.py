@@ -5,20 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from service.store.browsing.identity_lists import (
     ListedIdentity,
-    days_of,
     exported_directories,
     files_of_crops,
     known_births,
     questions_about,
     shown_labels,
 )
+from service.store.browsing.kept import Kept, Now
 from service.store.browsing.slices import Page, Slice, page_of
-from service.store.browsing.standing import Standing, faces_at, standing
-from service.store.browsing.summaries import Summary, summaries
+from service.store.browsing.standing import faces_at, standing
 from service.store.chunks import chunks
 from service.store.identities import GivenName, given_names
 from service.store.spaces import active_space
@@ -72,37 +71,41 @@ class Companion:
     pictures: int
 
 
-def identity_details(
-    tx: Connection, number: int, known: Mapping[int, Summary]
-) -> IdentityDetails | MergedNumber | None:
-    """Return one identity; None for a number that no identity ever had, or whose data was erased."""
-    state = standing(tx)
+def identity_details(tx: Connection, number: int, kept: Kept) -> IdentityDetails | MergedNumber | None:
+    """
+    Return one identity; None for a number that no identity ever had, or whose data was erased.
+
+    ``kept``: what the reader read before.
+    """
+    now = kept.at(tx)
+    state = now.read(standing)
     if (into := state.effect.current(number)) != number:
         return MergedNumber(into)
     row = tx.execute(select(identities).where(identities.c.number == number)).one_or_none()
     if row is None or number in state.effect.forgotten:
         return None
-    counts: Any = tx.execute(
-        select(memberships.c.how, func.count()).where(memberships.c.identity == number).group_by(memberships.c.how)
-    )
-    how = {way: int(count) for way, count in counts}
-    listed = _listed(tx, row, state, sum(how.values()), summaries(tx, [number], known).get(number))
+    how = now.read(_ways, number)
+    listed = _listed(now, row, sum(how.values()))
     return IdentityDetails(
         listed=listed,
-        names=tuple(given_names(tx).get(number, ())),
+        names=tuple(now.read(given_names).get(number, ())),
         created_at=row.created_at,
-        birth_date=known_births(tx, state).get(number),
+        birth_date=known_births(now).get(number),
         is_minor=state.effect.minors.get(number, False),
-        how=dict(sorted(how.items())),
-        sources=_sources(tx, number),
+        how=how,
+        sources=now.read(_sources, number),
         is_stranger=number in state.effect.strangers,
         why_not_exported=why_not_exported(tx, [listed])[number],
     )
 
 
-def survivor(tx: Connection, number: int) -> int | None:
-    """Return the number that an identity has now: its own, or that of a merge; None for one that never was."""
-    state = standing(tx)
+def survivor(tx: Connection, number: int, kept: Kept | None = None) -> int | None:
+    """
+    Return the number that an identity has now: its own, or that of a merge; None for one that never was.
+
+    ``kept``: what the reader read before, where it keeps anything.
+    """
+    state = standing(tx) if kept is None else kept.at(tx).read(standing)
     if (into := state.effect.current(number)) != number:
         return into
     is_there = tx.scalar(select(identities.c.number).where(identities.c.number == number)) is not None
@@ -157,8 +160,17 @@ def examples_of_eras(tx: Connection, number: int, most: int) -> dict[str, tuple[
     return {name: tuple(faces[:: max(1, len(faces) // most)][:most]) for name, faces in found.items()}
 
 
-def companions(tx: Connection, number: int, part: Slice) -> Page[Companion]:
+def companions(tx: Connection, number: int, part: Slice, kept: Kept) -> Page[Companion]:
     """Return the identities that are in the same pictures, those of most pictures first."""
+    now = kept.at(tx)
+    hidden, names = now.read(standing).hidden, now.read(shown_labels)
+    counted = now.read(_pictures_together, number)
+    found = [Companion(other, names.get(other), pictures) for other, pictures in counted if other not in hidden]
+    return page_of(found, lambda one: (-float(one.pictures), one.number), part)
+
+
+def _pictures_together(tx: Connection, number: int) -> tuple[tuple[int, int], ...]:
+    """Return the other identities in the pictures of an identity, each with the number of those pictures."""
     mine, theirs, other = faces.alias(), faces.alias(), memberships.alias()
     rows: Any = tx.execute(
         select(other.c.identity, func.count(mine.c.sha256.distinct()))
@@ -169,18 +181,18 @@ def companions(tx: Connection, number: int, part: Slice) -> Page[Companion]:
         .where(memberships.c.identity == number, other.c.identity != number)
         .group_by(other.c.identity)
     )
-    hidden, names = standing(tx).hidden, shown_labels(tx)
-    found = [Companion(other, names.get(other), pictures) for other, pictures in rows if other not in hidden]
-    return page_of(found, lambda one: (-float(one.pictures), one.number), part)
+    return tuple((int(other), int(pictures)) for other, pictures in rows)
 
 
-def _listed(tx: Connection, row: Any, state: Standing, count: int, summary: Summary | None) -> ListedIdentity:
+def _listed(now: Now, row: Any, count: int) -> ListedIdentity:
+    tx, state = now.tx, now.read(standing)
+    summary = now.summaries([row.number]).get(row.number)
     cover = None if summary is None else summary.cover
     if (ref := state.covers.get(row.number)) is not None:
         cover = faces_at(tx, {row.number: ref}, active_space(tx) or "").get(row.number, cover)
     return ListedIdentity(
         number=row.number,
-        label=shown_labels(tx).get(row.number),
+        label=now.read(shown_labels).get(row.number),
         origin=row.origin,
         is_locked=state.is_locked(row),
         is_never_exported=state.is_never_exported(row),
@@ -189,9 +201,20 @@ def _listed(tx: Connection, row: Any, state: Standing, count: int, summary: Summ
         cover=cover,
         cover_file=None if cover is None else files_of_crops(tx, [cover]).get(cover),
         directories=exported_directories(tx, [row.number]).get(row.number, ()),
-        days=days_of(tx, [row.number]).get(row.number, ("", "")),
+        days=("", "") if summary is None else summary.days,
         questions=questions_about(tx).get(row.number, 0),
     )
+
+
+def _ways(tx: Connection, number: int) -> dict[str, int]:
+    """Return how many faces of an identity joined in each way."""
+    rows: Any = tx.execute(
+        select(memberships.c.how, func.count())
+        .where(memberships.c.identity == number)
+        .group_by(memberships.c.how)
+        .order_by(memberships.c.how)
+    )
+    return {way: int(count) for way, count in rows}
 
 
 def _sources(tx: Connection, number: int) -> dict[str, int]:
@@ -211,8 +234,10 @@ def why_not_exported(tx: Connection, listed: Collection[ListedIdentity]) -> dict
     numbers = [one.number for one in listed if not one.directories]
     with_crop: set[int] = set()
     for some in chunks(numbers):
-        has_crop = select(memberships.c.identity).join(crops, crops.c.face_id == memberships.c.face_id)
-        with_crop |= set(tx.scalars(has_crop.where(memberships.c.identity.in_(some)).distinct()))
+        has_crop = (memberships.c.identity == identities.c.number, crops.c.face_id == memberships.c.face_id)
+        with_crop |= set(
+            tx.scalars(select(identities.c.number).where(identities.c.number.in_(some), exists().where(*has_crop)))
+        )
     is_any = bool(numbers) and tx.scalar(select(exports.c.directory).limit(1)) is not None
     return {one.number: _why_not(one, has_crop=one.number in with_crop, is_any=is_any) for one in listed}
 

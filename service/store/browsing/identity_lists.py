@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, exists, func, select
 
-from immich_facesets.dates import EVIDENCE
 from immich_facesets.facesets.minors import is_under_age
 from immich_facesets.names import name_key
 from service.store.browsing.exported import exported_numbers
+from service.store.browsing.kept import Kept, Now
 from service.store.browsing.slices import Key, Page, Slice, page_of
 from service.store.browsing.standing import Standing, faces_at, standing
-from service.store.browsing.summaries import Summary, summaries
+from service.store.browsing.summaries import Summary, signatures
 from service.store.chunks import chunks
 from service.store.identities import birth_dates, given_names
 from service.store.spaces import active_space
@@ -74,31 +74,25 @@ class ListedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class IdentityPage:
-    """A page of identities. ``total`` match; ``read``: the summaries read for it, to be given to the next call."""
+    """A page of identities, and how many match."""
 
     page: Page[ListedIdentity]
     total: int
-    read: Mapping[int, Summary]
 
 
-def identity_page(
-    tx: Connection, wanted: IdentityFilter, sort: IdentitySort, part: Slice, known: Mapping[int, Summary]
-) -> IdentityPage:
-    """Return the identities with faces that match a filter; ``known``: the summaries of calls before."""
-    state = standing(tx)
-    entries = _filtered(tx, wanted, state)
-    read: dict[int, Summary] = {}
+def identity_page(tx: Connection, wanted: IdentityFilter, sort: IdentitySort, part: Slice, kept: Kept) -> IdentityPage:
+    """Return the identities with faces that match a filter; ``kept``: what the reader read before."""
+    now = kept.at(tx)
+    entries = _filtered(now, wanted)
     if wanted.least_pictures or sort == "pictures":
-        numbers = [one.number for one in entries if one.faces >= wanted.least_pictures]
-        read = summaries(tx, numbers, known)
+        read = now.summaries([one.number for one in entries if one.faces >= wanted.least_pictures])
         entries = [
             replace(one, pictures=read[one.number].pictures)
             for one in entries
             if one.number in read and read[one.number].pictures >= wanted.least_pictures
         ]
     page = page_of(entries, lambda one: sort_key(one, sort), part)
-    read |= summaries(tx, [one.number for one in page.items if one.number not in read], known)
-    return IdentityPage(Page(_completed(tx, page.items, state, read), page.last), len(entries), read)
+    return IdentityPage(Page(_completed(now, page.items), page.last), len(entries))
 
 
 def sort_key(entry: ListedIdentity, sort: IdentitySort) -> Key:
@@ -116,16 +110,16 @@ def sort_key(entry: ListedIdentity, sort: IdentitySort) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Covers:
-    """``faces``: the cover of each identity that has one; ``files``: those of their crops; ``read``: as ``IdentityPage``."""
+    """``faces``: the cover of each identity that has one; ``files``: those of their crops."""
 
     faces: Mapping[int, int]
     files: Mapping[int, str]
-    read: Mapping[int, Summary]
 
 
-def covers_of(tx: Connection, numbers: Collection[int], known: Mapping[int, Summary]) -> Covers:
-    """Return the covers of these identities; ``known``: the summaries of calls before."""
-    return _covers(tx, summaries(tx, numbers, known), standing(tx))
+def covers_of(tx: Connection, numbers: Collection[int], kept: Kept) -> Covers:
+    """Return the covers of these identities; ``kept``: what the reader read before."""
+    now = kept.at(tx)
+    return _covers(now, now.summaries(numbers))
 
 
 def shown_labels(tx: Connection) -> dict[int, str]:
@@ -159,29 +153,44 @@ def files_of_crops(tx: Connection, face_ids: Collection[int]) -> dict[int, str]:
     return found
 
 
-def _filtered(tx: Connection, wanted: IdentityFilter, state: Standing) -> list[ListedIdentity]:
-    counted = select(memberships.c.identity, func.count().label("faces")).group_by(memberships.c.identity).subquery()
-    columns = (identities.c.number, identities.c.origin, identities.c.is_locked, identities.c.never_export)
-    statement = select(*columns, counted.c.faces).join(counted, counted.c.identity == identities.c.number)
-    if wanted.source:
-        statement = statement.where(_is_from(wanted.source))
-    if wanted.found_since is not None:
-        statement = statement.where(identities.c.created_at >= wanted.found_since)
-    names, others = shown_labels(tx), _sets_of(tx, wanted, state)
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One identity that lists may show. ``key``: that of its name, None without one."""
+
+    entry: ListedIdentity
+    created_at: datetime
+    key: str | None
+
+
+def _everybody(now: Now) -> list[_Known]:
+    """Return every identity with faces that lists may show."""
+    state, names, members = now.read(standing), now.read(shown_labels), now.read(signatures)
+    rows: Any = now.tx.execute(select(identities))
     return [
-        entry
-        for row in tx.execute(statement)
-        if row.number not in state.hidden
-        and all((row.number in numbers) == is_in for numbers, is_in in others)
-        and _matches(entry := _entry(row, names, state), wanted)
+        _Known(_entry(row, names, state, members[row.number][0]), row.created_at, _key_of(names.get(row.number)))
+        for row in rows
+        if row.number in members and row.number not in state.hidden
     ]
 
 
-def _sets_of(tx: Connection, wanted: IdentityFilter, state: Standing) -> list[tuple[Collection[int], bool]]:
+def _filtered(now: Now, wanted: IdentityFilter) -> list[ListedIdentity]:
+    others, text = _sets_of(now, wanted), wanted.text.strip()
+    number, part = text.removeprefix("#"), name_key(text)
+    return [
+        one.entry
+        for one in now.derive(_everybody)
+        if all((one.entry.number in numbers) == is_in for numbers, is_in in others)
+        and _matches(one, wanted)
+        and (not text or number == str(one.entry.number) or (one.key is not None and part in one.key))
+    ]
+
+
+def _sets_of(now: Now, wanted: IdentityFilter) -> list[tuple[Collection[int], bool]]:
     """Return the sets of numbers that a filter asks for, each with whether an identity must be in it."""
-    found: list[tuple[Collection[int], bool]] = []
+    tx, found = now.tx, list[tuple[Collection[int], bool]]()
     if wanted.has_birth_date is not None or wanted.is_minor is not None:
-        born = known_births(tx, state)
+        state = now.read(standing)
+        born = known_births(now)
         if wanted.has_birth_date is not None:
             found.append((born.keys(), wanted.has_birth_date))
         if wanted.is_minor is not None:
@@ -189,6 +198,8 @@ def _sets_of(tx: Connection, wanted: IdentityFilter, state: Standing) -> list[tu
             young = {number for number, day in born.items() if is_under_age(day, today)}
             marked = {number for number, is_minor in state.effect.minors.items() if is_minor}
             found.append((young | marked, wanted.is_minor))
+    if wanted.source:
+        found.append((now.read(identities_from, wanted.source), True))
     if wanted.has_questions is not None:
         found.append((questions_about(tx).keys(), wanted.has_questions))
     if wanted.is_exported is not None:
@@ -198,10 +209,22 @@ def _sets_of(tx: Connection, wanted: IdentityFilter, state: Standing) -> list[tu
     return found
 
 
-def known_births(tx: Connection, state: Standing) -> dict[int, str]:
+def known_births(now: Now) -> dict[int, str]:
     """Return the birth date (ISO) of each identity that has one; that of a moderator comes before those of sources."""
-    found = birth_dates(tx) | dict(state.effect.births)
+    found = now.read(birth_dates) | dict(now.read(standing).effect.births)
     return {number: date for number, date in found.items() if date is not None}
+
+
+def identities_from(tx: Connection, source: str) -> frozenset[int]:
+    """Return the identities that are in a picture of this user or folder."""
+    is_from = exists().where(
+        memberships.c.identity == identities.c.number,
+        faces.c.face_id == memberships.c.face_id,
+        assets.c.content == faces.c.sha256,
+        assets.c.source == source,
+        assets.c.is_gone.is_(False),
+    )
+    return frozenset(tx.scalars(select(identities.c.number).where(is_from)))
 
 
 def questions_about(tx: Connection) -> dict[int, int]:
@@ -214,70 +237,44 @@ def questions_about(tx: Connection) -> dict[int, int]:
     return found
 
 
-def days_of(tx: Connection, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
-    """Return the first and the last date (ISO) that pictures of each identity state; without any, it is missing."""
-    found: dict[int, tuple[str, str]] = {}
-    for some in chunks(sorted(numbers)):
-        rows: Any = tx.execute(
-            select(memberships.c.identity, func.min(assets.c.local_date), func.max(assets.c.local_date))
-            .join(faces, faces.c.face_id == memberships.c.face_id)
-            .join(assets, assets.c.content == faces.c.sha256)
-            .where(memberships.c.identity.in_(some), assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
-            .group_by(memberships.c.identity)
-        )
-        found |= {number: (first[:10], last[:10]) for number, first, last in rows}
-    return found
-
-
-def _is_from(source: str) -> Any:
-    return exists().where(
-        memberships.c.identity == identities.c.number,
-        faces.c.face_id == memberships.c.face_id,
-        assets.c.content == faces.c.sha256,
-        assets.c.source == source,
-        assets.c.is_gone.is_(False),
-    )
-
-
-def _entry(row: Any, names: Mapping[int, str], state: Standing) -> ListedIdentity:
+def _entry(row: Any, names: Mapping[int, str], state: Standing, count: int) -> ListedIdentity:
     return ListedIdentity(
         number=row.number,
         label=names.get(row.number),
         origin=row.origin,
         is_locked=state.is_locked(row),
         is_never_exported=state.is_never_exported(row),
-        faces=row.faces,
+        faces=count,
     )
 
 
-def _matches(entry: ListedIdentity, wanted: IdentityFilter) -> bool:
+def _key_of(name: str | None) -> str | None:
+    return None if name is None else name_key(name)
+
+
+def _matches(one: _Known, wanted: IdentityFilter) -> bool:
+    entry = one.entry
     return (
         wanted.is_named in {None, entry.label is not None}
         and wanted.is_locked in {None, entry.is_locked}
         and wanted.is_never_exported in {None, entry.is_never_exported}
-        and (not wanted.text or is_named_like(entry.number, entry.label, wanted.text))
+        and (wanted.found_since is None or one.created_at >= wanted.found_since)
     )
 
 
-def is_named_like(number: int, label: str | None, text: str) -> bool:
-    """Return whether a text is a part of a label, or the number; neither case nor composition counts."""
-    text = text.strip()
-    return text.removeprefix("#") == str(number) or (label is not None and name_key(text) in name_key(label))
-
-
-def _covers(tx: Connection, read: Mapping[int, Summary], state: Standing) -> Covers:
+def _covers(now: Now, read: Mapping[int, Summary]) -> Covers:
+    state = now.read(standing)
     found = {number: summary.cover for number, summary in read.items() if summary.cover is not None}
     chosen = {number: state.covers[number] for number in read if number in state.covers}
-    found |= faces_at(tx, chosen, active_space(tx) or "") if chosen else {}
-    return Covers(found, files_of_crops(tx, found.values()), read)
+    found |= faces_at(now.tx, chosen, active_space(now.tx) or "") if chosen else {}
+    return Covers(found, files_of_crops(now.tx, found.values()))
 
 
-def _completed(
-    tx: Connection, entries: Collection[ListedIdentity], state: Standing, read: Mapping[int, Summary]
-) -> tuple[ListedIdentity, ...]:
-    numbers = [one.number for one in entries]
-    covers = _covers(tx, {number: read[number] for number in numbers}, state)
-    directories, days, questions = exported_directories(tx, numbers), days_of(tx, numbers), questions_about(tx)
+def _completed(now: Now, entries: Collection[ListedIdentity]) -> tuple[ListedIdentity, ...]:
+    tx, numbers = now.tx, [one.number for one in entries]
+    read = now.summaries(numbers)
+    covers = _covers(now, read)
+    directories, questions = exported_directories(tx, numbers), questions_about(tx)
     return tuple(
         replace(
             one,
@@ -285,7 +282,7 @@ def _completed(
             cover=(cover := covers.faces.get(one.number)),
             cover_file=None if cover is None else covers.files.get(cover),
             directories=directories.get(one.number, ()),
-            days=days.get(one.number, ("", "")),
+            days=read[one.number].days,
             questions=questions.get(one.number, 0),
         )
         for one in entries

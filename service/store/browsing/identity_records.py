@@ -21,7 +21,7 @@ from immich_facesets.exports.identities_file import (
 )
 from service.store.browsing.identity_lists import shown_labels
 from service.store.browsing.standing import Standing, standing
-from service.store.browsing.summaries import MeanVector, mean_vectors
+from service.store.browsing.summaries import MeanVector, mean_vectors, signatures
 from service.store.named_values import GUARDRAILS, read_thresholds, read_value
 from service.store.spaces import active_space
 from service.store.tables import crops, era_faces, eras, faces, identities, memberships
@@ -44,7 +44,7 @@ def read_identities(tx: Connection, known: Mapping[int, MeanVector], for_export:
     ``for_export``: without those that are never exported. ``known``: the means of calls before. The first call reads every
     vector; never more than the members of one identity are held at once.
     """
-    means, space, used = mean_vectors(tx, known), active_space(tx), read_thresholds(tx)
+    means, space, used = mean_vectors(tx, signatures(tx), known), active_space(tx), read_thresholds(tx)
     is_used = used is not None and used.space == space
     head = head_of(
         space=space,

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, case, func, select
 
 from immich_facesets.review.items import Item
 from service.store.browsing.identity_faces import BrowsedFace, browsed_faces
-from service.store.browsing.identity_lists import days_of, known_births, shown_labels
+from service.store.browsing.identity_lists import known_births, shown_labels
+from service.store.browsing.kept import Kept
 from service.store.browsing.slices import Page, Slice, cut_page, sliced
-from service.store.browsing.standing import standing
 from service.store.reference_pictures import display_files
 from service.store.review_items import item_of
 from service.store.tables import review_items
@@ -46,8 +46,13 @@ class ReviewPage:
     references: Mapping[int, str]
 
 
-def review_page(tx: Connection, part: Slice, kind: str | None = None) -> ReviewPage:
-    """Return a page of the queue, the most beneficial first, and what was put off last."""
+def review_page(tx: Connection, part: Slice, kind: str | None = None, kept: Kept | None = None) -> ReviewPage:
+    """
+    Return a page of the queue, the most beneficial first, and what was put off last.
+
+    ``kept``: what the reader read before, where it keeps anything.
+    """
+    now = (Kept() if kept is None else kept).at(tx)
     wanted = () if kind is None else (review_items.c.kind == kind,)
     key = case((review_items.c.comes_last, _LAST), else_=0.0) - review_items.c.benefit
     keys = select(key.label("key"), review_items.c.item_id.label("number")).where(*wanted)
@@ -57,13 +62,13 @@ def review_page(tx: Connection, part: Slice, kind: str | None = None) -> ReviewP
     numbers = {number for one in items for number in one.item.identities}
     wanted_faces = {face for one in items for part_of in one.item.evidence or () for face in part_of}
     wanted_faces |= {one.item.face_id for one in items if one.item.face_id is not None}
-    labels, born = shown_labels(tx), known_births(tx, standing(tx))
+    labels, born = now.read(shown_labels), known_births(now)
     return ReviewPage(
         page=Page(items, cut.last),
         total=tx.scalar(select(func.count()).select_from(review_items).where(*wanted)) or 0,
         labels={number: labels[number] for number in numbers if number in labels},
         births={number: date for number, date in born.items() if number in numbers},
-        days=days_of(tx, numbers),
+        days={number: one.days for number, one in now.summaries(numbers).items() if one.days[0]},
         faces=browsed_faces(tx, sorted(wanted_faces)),
         references=display_files(tx, [one.item.reference for one in items if one.item.reference is not None]),
     )

@@ -1,7 +1,7 @@
 """Figures of identities that follow from their members alone, kept by the caller until the members change."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from immich_facesets.dates import EVIDENCE
 from service.store.chunks import chunks
-from service.store.tables import crops, faces, memberships, vectors
+from service.store.tables import assets, crops, faces, memberships, vectors
 
 Signature = tuple[int, int, int, int]
 """Count, highest id, sum of ids and a sum of their remainders: another set of members has another one."""
@@ -21,11 +22,18 @@ _ROWS_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """``cover``: the member nearest to the others that has a crop, None without one."""
+    """
+    ``cover``: the member nearest to the others that has a crop, None without one.
+
+    ``days``: the first and the last date (ISO) that the pictures state, "" without any, as they were at the version
+    ``assets`` of the assets.
+    """
 
     signature: Signature
     pictures: int
     cover: int | None
+    days: tuple[str, str]
+    assets: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,20 +60,49 @@ def signature_of(face: Any) -> tuple[Any, ...]:
     return func.count(), func.max(face), func.sum(face), func.sum(face * face % _SPREAD)
 
 
-def summaries(tx: Connection, numbers: Collection[int], known: Mapping[int, Summary]) -> dict[int, Summary]:
-    """Return the summary of each of these identities that has members; ``known`` ones are read again if they changed."""
-    current = signatures(tx, numbers)
+def summaries(
+    tx: Connection, current: Mapping[int, Signature], known: Mapping[int, Summary], assets_version: str | None
+) -> dict[int, Summary]:
+    """
+    Return the summary of each of these identities, by their signatures now.
+
+    ``known`` ones are read again if they changed. Their days alone are, if it was the assets that changed.
+    """
     found = {number: known[number] for number, is_now in current.items() if _is_valid(known.get(number), is_now)}
     for some in chunks(sorted(current.keys() - found.keys())):
-        pictures = dict(_pictures(tx, some))
-        covers = dict(_covers(tx, some))
-        found |= {number: Summary(current[number], pictures[number], covers.get(number)) for number in some}
+        pictures, covers = dict(_pictures(tx, some)), dict(_covers(tx, some))
+        for number in some:
+            found[number] = Summary(current[number], pictures[number], covers.get(number), ("", ""), None)
+    undated = [
+        number
+        for number, one in found.items()
+        if one.assets != assets_version or not _is_valid(known.get(number), one.signature)
+    ]
+    days = days_of(tx, undated)
+    return found | {
+        number: replace(found[number], days=days.get(number, ("", "")), assets=assets_version) for number in undated
+    }
+
+
+def days_of(tx: Connection, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
+    """Return the first and the last date (ISO) that pictures of each identity state; without any, it is missing."""
+    found: dict[int, tuple[str, str]] = {}
+    for some in chunks(sorted(numbers)):
+        rows: Any = tx.execute(
+            select(memberships.c.identity, func.min(assets.c.local_date), func.max(assets.c.local_date))
+            .join(faces, faces.c.face_id == memberships.c.face_id)
+            .join(assets, assets.c.content == faces.c.sha256)
+            .where(memberships.c.identity.in_(some), assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
+            .group_by(memberships.c.identity)
+        )
+        found |= {number: (first[:10], last[:10]) for number, first, last in rows}
     return found
 
 
-def mean_vectors(tx: Connection, known: Mapping[int, MeanVector]) -> dict[int, MeanVector]:
-    """Return the mean of every identity; ``known`` ones are read again if they changed. The first call reads all."""
-    current = signatures(tx)
+def mean_vectors(
+    tx: Connection, current: Mapping[int, Signature], known: Mapping[int, MeanVector]
+) -> dict[int, MeanVector]:
+    """Return the mean of every identity, by their signatures now; ``known`` ones are read again if they changed."""
     found = {number: known[number] for number, is_now in current.items() if _is_valid(known.get(number), is_now)}
     for some in chunks(sorted(current.keys() - found.keys())):
         for number, total in _sums(tx, some):

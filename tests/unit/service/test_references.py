@@ -45,6 +45,7 @@ from service.store import identities, reference_pictures
 from service.store import tables as t
 from service.store.browsing.identity_faces import faces_by_column
 from service.store.browsing.identity_lists import IdentityFilter, identity_page
+from service.store.browsing.kept import Kept
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
 from service.store.database import Store, migrate, open_engine
@@ -253,7 +254,7 @@ async def test_a_picture_is_counted_and_listed_nowhere(store: Store, tmp_path: P
         anna = at.scene.number(ANNA)
 
         def seen() -> list[object]:
-            page = store.read_now(identity_page, IdentityFilter(), "number", Slice(50), {})
+            page = store.read_now(identity_page, IdentityFilter(), "number", Slice(50), Kept())
             faces = store.read_now(faces_by_column, FaceSelection(identity=anna), "time", Slice(50))
             library = repr(store.read_now(read_library, RECIPE.space))
             return [store.read_now(census), page.page, page.total, faces, library, store.read_now(stored_sources)]

@@ -95,6 +95,7 @@ from service.store.browsing import (
     summaries,
     whole_pictures,
 )
+from service.store.browsing.kept import Kept
 from service.store.browsing.slices import Slice
 from service.store.database import Store
 from service.store.eras import EraVersion
@@ -217,6 +218,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     runs.one_run: (1,),
     sources.absent_people: ("anna", ["p2"]),
     runs.census: (),
+    runs.source_counts: (),
     runs.highest_number: (),
     sources.bound_accounts: (),
     source_names.dropped_users: (["ben"],),
@@ -240,10 +242,10 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     exported.exported_numbers: (),
     finding.pictures_by_date: ("2025", 50),
     finding.pictures_by_file_name: ("a", 50),
-    identity_details.companions: (1, Slice(50)),
+    identity_details.companions: (1, Slice(50), Kept()),
     identity_details.eras_of: (1,),
     identity_details.examples_of_eras: (1, 8),
-    identity_details.identity_details: (1, {}),
+    identity_details.identity_details: (1, Kept()),
     identity_details.survivor: (1,),
     identity_details.why_not_exported: (
         [
@@ -260,26 +262,26 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identity_faces.places_of: ([SHA256],),
     identity_records.read_identities: ({}, False),
     identity_figures.identity_figures: (1,),
-    identity_lists.covers_of: ([1], {}),
-    identity_lists.days_of: ([1],),
-    identity_lists.known_births: (standing.Standing(),),
+    identity_lists.covers_of: ([1], Kept()),
+    summaries.days_of: ([1],),
+    identity_lists.identities_from: ("anna",),
     identity_lists.questions_about: (),
     identity_lists.exported_directories: ([1],),
     identity_lists.files_of_crops: ([1, 2],),
-    identity_lists.identity_page: (identity_lists.IdentityFilter(least_pictures=1), "faces", Slice(50), {}),
+    identity_lists.identity_page: (identity_lists.IdentityFilter(least_pictures=1), "faces", Slice(50), Kept()),
     identity_lists.shown_labels: (),
     made_decisions.decisions_about_face: (FaceRef(SHA256, Box(100, 100, 300, 300)), 50),
     made_decisions.decisions_about_identity: (7, Slice(50)),
     made_decisions.decision_with_id: (1,),
     made_decisions.decision_page: (Slice(50),),
     selections.selected_faces: (FaceSelection(identity=1),),
-    review_page.review_page: (Slice(50),),
+    review_page.review_page: (Slice(50), None, Kept()),
     whole_pictures.whole_picture: (SHA256,),
     standing.faces_at: ({1: FaceRef(SHA256, Box(100, 100, 300, 300))}, RECIPE.space),
     standing.standing: (),
-    summaries.mean_vectors: ({},),
+    summaries.mean_vectors: ({1: (1, 1, 1, 1)}, {}),
     summaries.signatures: (),
-    summaries.summaries: ([1], {}),
+    summaries.summaries: ({1: (1, 1, 1, 1)}, {}, None),
     summaries.vector_of: (1,),
 }
 """Every query of the store, with its arguments for the space in use."""
@@ -297,6 +299,7 @@ PARTS = {
 } | {
     "database_bytes",
     "read_state",
+    "read_version",
     "data_folder",
     "read_scope",
     "read_last_complete_sync",
