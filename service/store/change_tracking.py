@@ -97,5 +97,5 @@ def read_state(tx: Connection) -> str | None:
 def read_version(tx: Connection) -> Version:
     """Return the version of what this transaction sees."""
     rows: Any = tx.execute(select(facts.c.name, facts.c.value).where(facts.c.name.in_((_VERSION, _VERSION_OF_ASSETS))))
-    found = dict(rows.tuples().all())
+    found = {row.name: row.value for row in rows}
     return Version(found.get(_VERSION), found.get(_VERSION_OF_ASSETS))

@@ -122,7 +122,7 @@ class IdentityReads:
 
     async def _faces(self, wanted: FaceSelection, sort: shown.FaceOrder, part: Slice) -> Page[BrowsedFace]:
         if sort != "quality":
-            return await self._store.read(faces_by_column, wanted, sort, part)
+            return await self._store.read(faces_by_column, wanted, sort, part, self._figures.kept)
         known = self._figures.ranking(wanted.identity)
         page, ranking = await self._store.read(faces_by_quality, wanted, part, known)
         self._figures.keep_ranking(wanted.identity, ranking)

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from service.computation import compute
 from service.store.browsing.identity_faces import Ranking
@@ -41,7 +40,7 @@ class KnownFigures:
         self._rankings: dict[int, Ranking] = {}
         self._reading = asyncio.Lock()
 
-    async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def read(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the answer of a read function, kept until anything changes. Only for what `Kept` may keep."""
         return await self._store.read(lambda tx: self.kept.at(tx).read(function, *args, **kwargs))
 
@@ -79,11 +78,9 @@ class KnownFigures:
     async def means(self) -> Mapping[int, MeanVector]:
         """Return the mean of the vectors of each identity."""
         async with self._reading:
-            self._means = await self._store.read(self._means_now)
+            known = self._means
+            self._means = await self._store.read(lambda tx: mean_vectors(tx, self.kept.at(tx).read(signatures), known))
             return self._means
-
-    def _means_now(self, tx: Connection) -> dict[int, MeanVector]:
-        return mean_vectors(tx, self.kept.at(tx).read(signatures), self._means)
 
     async def _nearest(
         self, means: Mapping[int, MeanVector], vector: NDArray[np.float32], *, but: int | None, limit: int

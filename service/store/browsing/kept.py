@@ -1,4 +1,4 @@
-"""What one reader read, kept until anything changes."""
+"""Answers of read functions that one reader keeps until anything changes."""
 
 import threading
 from collections.abc import Callable, Collection
@@ -22,8 +22,8 @@ class Kept:
     The answers of read functions for the version of the data that was read last, and the summaries of identities.
 
     It belongs to one reader: two readers that see different parts of a library need one each. Threads may share it. Answers
-    are shared, so nobody changes one. What the tables of `change_tracking` that only log hold is in no version, and is not
-    to be kept here.
+    are shared, so nobody changes one. No version covers the tables that `change_tracking` leaves out: never keep an answer
+    that is read from them.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What is kept for one transaction."""
+    """The kept answers for the data that one transaction sees."""
 
     tx: Connection
     version: Version

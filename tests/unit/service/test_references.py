@@ -255,7 +255,7 @@ async def test_a_picture_is_counted_and_listed_nowhere(store: Store, tmp_path: P
 
         def seen() -> list[object]:
             page = store.read_now(identity_page, IdentityFilter(), "number", Slice(50), Kept())
-            faces = store.read_now(faces_by_column, FaceSelection(identity=anna), "time", Slice(50))
+            faces = store.read_now(faces_by_column, FaceSelection(identity=anna), "time", Slice(50), Kept())
             library = repr(store.read_now(read_library, RECIPE.space))
             return [store.read_now(census), page.page, page.total, faces, library, store.read_now(stored_sources)]
 

@@ -257,7 +257,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identity_faces.dates_of_faces: ([1, 2, 3, 4, 5, 6],),
     identity_faces.browsed_faces: ([1, 2, 3, 4, 5, 6],),
     identity_faces.count_faces: (FaceSelection(identity=1),),
-    identity_faces.faces_by_column: (FaceSelection(identity=1), "time", Slice(50)),
+    identity_faces.faces_by_column: (FaceSelection(identity=1), "time", Slice(50), Kept()),
     identity_faces.faces_by_quality: (FaceSelection(identity=1), Slice(50), None),
     identity_faces.places_of: ([SHA256],),
     identity_records.read_identities: ({}, False),
