@@ -1,6 +1,6 @@
 /*
  * Makes a part of the page like another one and changes only what differs, so that focus, selection and scrolling stay.
- * Children with an id are matched by it, all others by their place.
+ * Children with an id are matched by it, all others by their place. A list that is cut (longlist.js) is left as it is.
  */
 
 /** Make `old` like `fresh`. */
@@ -9,6 +9,7 @@ export function morph(old, fresh) {
     old.replaceWith(fresh);
     return;
   }
+  if (old.dataset && "cut" in old.dataset) return;
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
     return;

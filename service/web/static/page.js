@@ -105,14 +105,20 @@ export function refresh(page, gone = new Set(), isLater = false) {
       const known = document.getElementById(item.id);
       if (known) morph(known, item);
     }
-    for (const id of gone ?? []) document.getElementById(id)?.remove();
+    takeAway(gone ?? new Set());
   } else {
     if (gone) keepLoaded(list, page.getElementById("list"), fresh, gone);
+    else delete list?.dataset.cut;
     morph(main, fresh);
   }
   if (focused && !focused.isConnected) neighbours.find((one) => one.isConnected)?.querySelector("a, input")?.focus();
   showToast(page);
   document.dispatchEvent(new CustomEvent("refreshed"));
+}
+
+function takeAway(gone) {
+  document.dispatchEvent(new CustomEvent("gone", { detail: gone }));
+  for (const id of gone) document.getElementById(id)?.remove();
 }
 
 function* following(item, way = "nextElementSibling") {
@@ -129,12 +135,20 @@ function announce(fields) {
 
 /** Add to a fresh first page what was loaded behind it. */
 function keepLoaded(list, fresh, main, gone) {
-  if (!list?.dataset.loaded || !fresh || !main.querySelector("[data-more]")) return;
-  const known = new Set([...fresh.children].map((child) => child.id));
-  for (const child of [...list.children].slice(fresh.childElementCount)) {
-    if (!known.has(child.id) && !gone.has(child.id)) fresh.append(child.cloneNode(true));
+  if (!list?.dataset.loaded || !fresh || !main.querySelector("[data-more]")) {
+    delete list?.dataset.cut;
+    return;
   }
-  fresh.dataset.loaded = list.dataset.loaded;
+  if ("cut" in list.dataset) {
+    takeAway(gone);
+    document.dispatchEvent(new CustomEvent("renewed", { detail: [...fresh.children] }));
+  } else {
+    const known = new Set([...fresh.children].map((child) => child.id));
+    for (const child of [...list.children].slice(fresh.childElementCount)) {
+      if (!known.has(child.id) && !gone.has(child.id)) fresh.append(child.cloneNode(true));
+    }
+    fresh.dataset.loaded = list.dataset.loaded;
+  }
   const more = document.querySelector("[data-more]")?.parentElement;
   const freshMore = main.querySelector("[data-more]")?.parentElement;
   if (freshMore && more) freshMore.replaceWith(more.cloneNode(true));

@@ -3,23 +3,25 @@
  * and the size of the pictures.
  */
 
+import { add, choose as chooseById, chosenAway, everyId, isChosen, returnToFocus } from "./longlist.js";
 import { submitLive, tell } from "./page.js";
 
 const SIZES = ["small", "medium", "large", "huge"];
 const grid = () => document.querySelector("[data-grid]");
-const items = () => [...(grid()?.children ?? [])];
+const items = () => [...(grid()?.children ?? [])].filter((item) => !item.matches(".blank"));
 const box = (item) => item.querySelector('input[type="checkbox"]');
 const handle = (item) => item.querySelector("a[data-picture], a.cover");
 const current = () => document.activeElement?.closest?.("[data-grid] > li");
 
 /* Choosing */
 
+/** The id of the item from which a range goes on. */
 let lastChosen = null;
 
 function showChosen() {
   const form = document.querySelector("[data-selection]");
   if (!form) return;
-  const count = items().filter((item) => box(item)?.checked).length;
+  const count = items().filter((item) => box(item)?.checked).length + chosenAway();
   form.classList.toggle("active", count > 0);
   const words = form.querySelector(".chosen");
   words.dataset.none ??= words.textContent;
@@ -30,21 +32,22 @@ function choose(item, isChosen) {
   const checkbox = box(item);
   if (!checkbox) return;
   checkbox.checked = isChosen;
-  lastChosen = item;
+  lastChosen = item.id;
 }
 
 function chooseRange(from, to) {
-  const all = items();
+  const all = everyId();
   const [first, last] = [all.indexOf(from), all.indexOf(to)].sort((one, two) => one - two);
   if (first < 0) return;
-  for (const item of all.slice(first, last + 1)) choose(item, true);
+  for (const id of all.slice(first, last + 1)) chooseById(id, true);
+  lastChosen = to;
 }
 
 document.addEventListener("click", (event) => {
   const item = event.target.closest?.("[data-grid] > li");
   if (!item || !event.target.matches('input[type="checkbox"]')) return;
-  if (event.shiftKey && lastChosen && event.target.checked) chooseRange(lastChosen, item);
-  lastChosen = item;
+  if (event.shiftKey && lastChosen && event.target.checked) chooseRange(lastChosen, item.id);
+  lastChosen = item.id;
   showChosen();
 });
 
@@ -70,11 +73,11 @@ document.addEventListener("keydown", (event) => {
   const item = current();
   if (event.key.startsWith("Arrow")) {
     if (!item && event.target !== document.body && !event.target.matches("main")) return;
-    const next = step(item, event.key);
+    const next = step(item ?? returnToFocus(), event.key);
     if (!next) return;
     event.preventDefault();
     if (event.shiftKey && item) {
-      chooseRange(item, next);
+      chooseRange(item.id, next.id);
       showChosen();
     }
     (handle(next) ?? box(next))?.focus();
@@ -85,11 +88,11 @@ document.addEventListener("keydown", (event) => {
     showChosen();
   } else if (event.key === "a") {
     event.preventDefault();
-    const every = items().every((one) => box(one)?.checked);
-    for (const one of items()) choose(one, !every);
+    const every = everyId().every(isChosen);
+    for (const id of everyId()) chooseById(id, !every);
     showChosen();
   } else if (event.key === "Escape") {
-    for (const one of items()) choose(one, false);
+    for (const id of everyId()) chooseById(id, false);
     showChosen();
   } else if (event.key === " " && item && event.target.matches("a")) {
     event.preventDefault();
@@ -104,15 +107,16 @@ document.addEventListener(
     const button = event.target.closest?.("[data-selection] button[name=action]");
     if (!button) return;
     const chosen = items().filter((item) => box(item)?.checked);
-    if (!chosen.length && current()) {
+    if (!chosen.length && !chosenAway() && current()) {
       choose(current(), true);
       chosen.push(current());
     }
+    const count = chosen.length + chosenAway();
     const [least, most] = [Number(button.dataset.least ?? 1), Number(button.dataset.most ?? Infinity)];
-    if (chosen.length < least) {
+    if (count < least) {
       event.preventDefault();
       tell(least > 1 ? `Choose at least ${least} first.` : "Choose some first.");
-    } else if (chosen.length > most) {
+    } else if (count > most) {
       event.preventDefault();
       tell(`Choose only ${most}.`);
     }
@@ -122,7 +126,7 @@ document.addEventListener(
 
 /** The field for somebody else takes the focus from the face that it is about. */
 document.addEventListener("reached", ({ target }) => {
-  if (!target.closest("[data-selection]") || !current() || items().some((item) => box(item)?.checked)) return;
+  if (!target.closest("[data-selection]") || !current() || chosenAway() || items().some((item) => box(item)?.checked)) return;
   choose(current(), true);
   showChosen();
 });
@@ -159,7 +163,8 @@ async function loadMore(link) {
   const fresh = page.getElementById("list");
   if (!fresh) return;
   const list = document.getElementById("list");
-  for (const item of [...fresh.children]) if (!document.getElementById(item.id)) list.append(item);
+  if (list.matches("[data-window]")) add([...fresh.children]);
+  else for (const item of [...fresh.children]) if (!document.getElementById(item.id)) list.append(item);
   list.dataset.loaded = "more";
   const next = page.querySelector("[data-more]");
   if (next) link.href = next.href;
@@ -194,6 +199,7 @@ function resize(by) {
   const size = SIZES[Math.min(SIZES.length - 1, Math.max(0, kept + by))];
   localStorage.setItem("facesets-size", size);
   if (grid()) grid().dataset.size = size;
+  document.dispatchEvent(new CustomEvent("resized"));
 }
 
 document.addEventListener("click", (event) => {
