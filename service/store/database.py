@@ -1,6 +1,5 @@
 """Database access: opening, the lock against a second service, migrations, transactions off the event loop."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from service.store import change_tracking
 from service.store.compaction import compact
 from service.store.database_errors import database_error
 from service.store.database_lock import DatabaseLock
+from service.store.reading import READERS, options_of_reads, run_in
 
 Age = Literal["empty", "older", "current"]
 
@@ -34,7 +34,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_READERS = 2
 _CONNECT_SECONDS = 10
 
 
@@ -168,7 +167,7 @@ def open_engine(url: str, *, only_reads: bool = False) -> Engine:
     try:
         engine = create_engine(
             parsed,
-            pool_size=_READERS + 1,
+            pool_size=READERS + 1,
             pool_pre_ping=kind == "postgresql",
             hide_parameters=True,  # names and vectors must not appear in a traceback
         )
@@ -238,11 +237,9 @@ class Store:
         self.engine = engine
         self._lock = lock
         self._changes = 0
-        self._of_reads: dict[str, Any] = {"facesets_read_only": True}
-        if engine.dialect.name == "postgresql":  # there a transaction sees what others commit, but at this level
-            self._of_reads["isolation_level"] = "REPEATABLE READ"
+        self._of_reads = options_of_reads(engine)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     @property
     def kind(self) -> str:
@@ -261,11 +258,11 @@ class Store:
     async def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one function as one transaction: committed when it returns, rolled back when it raises."""
         context = copy_context()  # carries the caller's context variables into the thread
-        return await self._run(self._writer, lambda: context.run(lambda: self.write_now(function, *args, **kwargs)))
+        return await run_in(self._writer, lambda: context.run(lambda: self.write_now(function, *args, **kwargs)))
 
     async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one function on a consistent snapshot."""
-        return await self._run(self._readers, lambda: self.read_now(function, *args, **kwargs))
+        return await run_in(self._readers, lambda: self.read_now(function, *args, **kwargs))
 
     def write_now(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``write`` for callers without an event loop."""
@@ -296,14 +293,7 @@ class Store:
 
         Raises a ``FacesetsError`` when that could not be finished, such as while another program reads an older state.
         """
-        await self._run(self._writer, lambda: compact(self.engine))
-
-    @staticmethod
-    async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        # Shielded: a started commit completes even when its caller is cancelled; its error is then dropped.
-        begun = asyncio.get_running_loop().run_in_executor(pool, work)
-        begun.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        return await asyncio.shield(begun)
+        await run_in(self._writer, lambda: compact(self.engine))
 
     def close(self) -> None:
         """Wait for running transactions to end, then close every connection."""

@@ -10,7 +10,7 @@ from service.store.browsing.identity_faces import browsed_faces
 from service.store.browsing.identity_lists import IdentityFilter, identity_page, shown_labels
 from service.store.browsing.made_decisions import decisions_about_face
 from service.store.browsing.slices import Slice
-from service.store.database import Store
+from service.store.reading import Reader
 from service.web.library import faces as shown
 from service.web.library.addresses import picture_address
 
@@ -21,7 +21,7 @@ _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 class FaceReads:
     """The answers about faces and pictures. ``base``: the base path of addresses."""
 
-    def __init__(self, store: Store, figures: KnownFigures, base: str) -> None:
+    def __init__(self, store: Reader, figures: KnownFigures, base: str) -> None:
         self._store = store
         self._figures = figures
         self._base = base

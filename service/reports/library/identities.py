@@ -32,7 +32,7 @@ from service.store.browsing.identity_figures import BIN_WIDTH, identity_figures
 from service.store.browsing.identity_lists import IdentityFilter, covers_of, identity_page, shown_labels
 from service.store.browsing.made_decisions import decision_page, decision_with_id, decisions_about_identity
 from service.store.browsing.slices import Page, Slice
-from service.store.database import Store
+from service.store.reading import Reader
 from service.store.spaces import grouped_points
 from service.web.cursors import encode_cursor
 from service.web.library import identities as shown
@@ -54,7 +54,7 @@ _EXAMPLES = 4
 class IdentityReads:
     """The answers about identities."""
 
-    def __init__(self, store: Store, settings: Settings, figures: KnownFigures, proposals: Proposals) -> None:
+    def __init__(self, store: Reader, settings: Settings, figures: KnownFigures, proposals: Proposals) -> None:
         self._store = store
         self._settings = settings
         self._figures = figures

@@ -14,7 +14,7 @@ from service.store.browsing.identity_records import read_identities
 from service.store.browsing.kept import Kept
 from service.store.browsing.standing import standing
 from service.store.browsing.summaries import MeanVector, mean_vectors, signatures, vector_of
-from service.store.database import Store
+from service.store.reading import Reader
 from service.web.library.identities import NearIdentity
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ class KnownFigures:
     question about distances reads all vectors.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Reader) -> None:
         self._store = store
         self.kept = Kept()
         self._means: dict[int, MeanVector] = {}

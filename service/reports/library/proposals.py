@@ -13,11 +13,11 @@ from service.computation import compute
 from service.passes.group_inputs.operating_points import points_today
 from service.reports.library.known_figures import KnownFigures
 from service.settings import Settings
-from service.store.database import Store
 from service.store.decisions import constraints_now
 from service.store.face_tables import members_and_near, members_table
 from service.store.faces import dimension_of
 from service.store.identities import all_known
+from service.store.reading import Reader
 from service.store.reference_pictures import reference_faces
 from service.store.spaces import grouped_points
 
@@ -25,7 +25,7 @@ from service.store.spaces import grouped_points
 class Proposals:
     """The proposals from what is stored now; no request is sent to an embedder."""
 
-    def __init__(self, store: Store, settings: Settings, figures: KnownFigures) -> None:
+    def __init__(self, store: Reader, settings: Settings, figures: KnownFigures) -> None:
         self._store = store
         self._settings = settings
         self._figures = figures

@@ -15,8 +15,8 @@ from service.reports.status import by_reason
 from service.settings import Settings
 from service.store import folders, runs
 from service.store.browsing.failed_items import failure_page
-from service.store.database import Store
 from service.store.failures import count_by_reason
+from service.store.reading import Reader
 from service.web.cursors import encode_cursor
 from service.web.library import service as shown
 from service.web.schemas import Failure, FailuresAnswer, SourceCounts
@@ -28,7 +28,7 @@ _HIDDEN = "***@"
 class ServiceReads:
     """The answers about the service itself."""
 
-    def __init__(self, store: Store, settings: Settings, board: ProgressBoard, figures: KnownFigures) -> None:
+    def __init__(self, store: Reader, settings: Settings, board: ProgressBoard, figures: KnownFigures) -> None:
         self._store = store
         self._settings = settings
         self._board = board
