@@ -84,20 +84,20 @@ def write_last_complete_sync(tx: Connection, sync: CompleteSync | None) -> None:
     write_value(tx, _LAST_COMPLETE_SYNC, msgspec.to_builtins(sync), options=BOOKKEEPING)
 
 
-_THRESHOLDS = "thresholds"
+THRESHOLDS = "thresholds"
 
 
 def read_thresholds(tx: Connection) -> PointsInUse | None:
     """Return the last grouping's thresholds; None before the first, or when another version wrote them."""
     try:
-        return msgspec.convert(read_value(tx, _THRESHOLDS), PointsInUse | None)
+        return msgspec.convert(read_value(tx, THRESHOLDS), PointsInUse | None)
     except msgspec.ValidationError:
         return None
 
 
 def write_thresholds(tx: Connection, used: PointsInUse) -> None:
     """Store the thresholds in use."""
-    write_value(tx, _THRESHOLDS, msgspec.to_builtins(used))
+    write_value(tx, THRESHOLDS, msgspec.to_builtins(used))
 
 
 _NEARLY_THERE = "nearly_there"

@@ -23,7 +23,7 @@ from service.store.named_values import read_thresholds, read_value, write_value
 from service.store.source_names import sources_in_use
 from service.store.tables import assets, embeddings, faces, fingerprints, memberships, reference_vectors
 
-_IN_USE, _COMING, _COMING_SINCE = "space", "coming_space", "coming_space_since"
+SPACE_IN_USE, _COMING, _COMING_SINCE = "space", "coming_space", "coming_space_since"
 LONGEST_WAIT = timedelta(days=14)
 """How long a new space waits for members' pictures that cannot be read now; the longest pause after a failure."""
 
@@ -58,7 +58,7 @@ class Reembedding:
 
 def active_space(tx: Connection) -> str | None:
     """Return the space whose vectors are in use, None before the first."""
-    value: str | None = read_value(tx, _IN_USE)
+    value: str | None = read_value(tx, SPACE_IN_USE)
     return value
 
 
@@ -179,6 +179,6 @@ def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime, dec
     tx.execute(delete(embeddings).where(embeddings.c.space.not_in(kept)))
     tx.execute(delete(reference_vectors).where(reference_vectors.c.space.not_in(kept)))
     apply_grouping(tx, plan, now)
-    write_value(tx, _IN_USE, space)
+    write_value(tx, SPACE_IN_USE, space)
     write_value(tx, _COMING, None)
     return True

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, make_url, text
 from synced_library import synced_library
 
 from service.store.database import Store, migrate, open_engine
+from service.store.user_database import UserDatabase
 
 __all__ = ["drawn", "embedder_url", "forks", "synced_library"]
 
@@ -81,5 +82,13 @@ def store(database_url: str, request: pytest.FixtureRequest) -> Iterator[Store]:
             f"CREATE DATABASE {address.database} TEMPLATE {original}",
         )
     opened = Store(open_engine(database_url))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def user_database(store: Store) -> Iterator[UserDatabase]:
+    """The reads of single users on the same database."""
+    opened = UserDatabase(open_engine(store.engine.url.render_as_string(hide_password=False)))
     yield opened
     opened.close()

@@ -277,6 +277,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     selections.selected_faces: (FaceSelection(identity=1),),
     review_page.review_page: (Slice(50), None, Kept()),
     whole_pictures.whole_picture: (SHA256,),
+    whole_pictures.has_picture: (SHA256,),
+    whole_pictures.has_crop: (SHA256, f"{SHA256}.{'c' * 64}.jpg"),
     standing.faces_at: ({1: FaceRef(SHA256, Box(100, 100, 300, 300))}, RECIPE.space),
     standing.standing: (),
     summaries.mean_vectors: ({1: (1, 1, 1, 1)}, {}),
