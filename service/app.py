@@ -36,6 +36,7 @@ from service.storage import (
 )
 from service.store.database import DataLock, Store, age, open_engine
 from service.store.folders import has_work
+from service.store.user_database import UserDatabase
 from service.sync.runner import Runner
 from service.users import User, load_users
 
@@ -57,6 +58,7 @@ class App:
     settings: Settings
     context: PassContext
     store: Store
+    user_database: UserDatabase
     board: ProgressBoard
     sources: Mapping[str, Source]
     pool: EmbedderPool
@@ -122,6 +124,8 @@ async def open_app(
         opened = open_own_store(settings, folder)
         store = await asyncio.to_thread(opened.__enter__)
         stack.push_async_callback(asyncio.to_thread, opened.__exit__, None, None, None)
+        user_database = UserDatabase(open_engine(database_url(settings)))
+        stack.push_async_callback(asyncio.to_thread, user_database.close)
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
         context = PassContext(store=store, settings=settings, board=board, stop=stop)
@@ -142,7 +146,7 @@ async def open_app(
         child, pool = await _open_embedders(settings, board, metrics, stack, embedder_environ or {})
         runner = Runner(context, sources, pool, tree, metrics, program_version(), update_sources=folders.update)
         _spare_collector()
-        yield App(settings, context, store, board, sources, pool, tree, runner, metrics, child)
+        yield App(settings, context, store, user_database, board, sources, pool, tree, runner, metrics, child)
 
 
 def _spare_collector() -> None:

@@ -24,6 +24,7 @@ from service.progress import JobKind
 from service.reports.identification import Identify
 from service.reports.library import library_reads
 from service.reports.library.eras import EraReads
+from service.reports.library.users import UserLibraries
 from service.reports.library.whole_pictures import WholePictures
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
@@ -96,6 +97,7 @@ class Service:
         context = WebContext(
             board=app.board,
             library=library_reads(app.store, app.settings, app.board),
+            library_for=UserLibraries(app.user_database, app.settings, app.board).of,
             decisions=ApiDecisions(
                 app.store,
                 app.tree,

@@ -34,10 +34,12 @@ class WebContext:
     gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
     ids of sessions that were logged out, with their expiry; ``keep_ended`` keeps them for the next start.
     ``login_links`` are those that sign in once. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
+    ``library_for(user)`` answers what one of the Immich users may see.
     """
 
     board: ProgressBoard
     library: LibraryReads
+    library_for: Callable[[str], LibraryReads]
     decisions: DecisionCalls
     references: ReferenceCalls
     eras: EraCalls

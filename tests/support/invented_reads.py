@@ -102,6 +102,7 @@ def invented_reads() -> LibraryReads:
         search=_always(examples.SEARCH),
         crop=_always(IMAGE),
         thumbnail=_always(IMAGE),
+        has_picture=_always(True),
         facesets=_always(examples.FACESETS),
         faceset=_always(examples.FACESET),
         faceset_file=_always(Path(__file__)),

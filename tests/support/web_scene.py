@@ -217,6 +217,7 @@ class Scene:
         return WebContext(
             board=self.board,
             library=self.library,
+            library_for=lambda _user: self.library,
             decisions=self.decisions,
             references=self.references,
             eras=self.eras,

@@ -57,6 +57,7 @@ class LibraryReads:
     ``survivor(number)`` returns the number that leads to an identity now: itself, that of a merge, or None for one that
     never was. The calls with a number expect such a survivor. ``faceset_archive`` returns the parts of a zip archive, each
     of which blocks. ``facesets_of`` returns the directories of one identity.
+    ``has_picture(sha256)`` is whether a picture with a face may be shown whole; the administrator may see all of them.
     ``identities_file`` returns the bytes of ``identities.json``, with those who are never exported.
     """
 
@@ -83,6 +84,7 @@ class LibraryReads:
     search: Callable[[SearchQuery], Awaitable[SearchAnswer]]
     crop: Callable[[str], Awaitable[bytes | None]]
     thumbnail: Callable[[str, int], Awaitable[bytes | None]]
+    has_picture: Callable[[str], Awaitable[bool]]
     facesets: Callable[[FacesetsQuery], Awaitable[FacesetsAnswer]]
     faceset: Callable[[str], Awaitable[FacesetAnswer | None]]
     faceset_file: Callable[[str, str], Awaitable[Path | None]]
