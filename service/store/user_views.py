@@ -115,6 +115,7 @@ CUTS: Mapping[str, Cut] = {
             "named_by_source": "CASE WHEN it.named_by_source = {user} THEN it.named_by_source END",
             "named_by_person": "CASE WHEN it.named_by_source = {user} THEN it.named_by_person END",
             "merged_into": "NULL",
+            "cover": "NULL",
             "created_at": _OWN_SINCE,
         },
     ),

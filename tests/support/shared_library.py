@@ -16,6 +16,7 @@ from service.store.tables import (
     assets,
     births,
     contents,
+    crops,
     embeddings,
     era_faces,
     eras,
@@ -66,6 +67,19 @@ def share(tx: Connection) -> None:
         _write_people(tx, user, sorted(seen))
     _write_eras(tx, sorted(seen)[:5])
     write_thresholds(tx, replace(invented_thresholds(), space=SPACE))
+
+
+def face_in_pictures_of(tx: Connection, number: int, user: str) -> Any:
+    """A face of an identity, with a crop, in a picture that this user alone has."""
+    others = select(assets.c.content).where(assets.c.source == other_of(user))
+    found = (
+        select(faces)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .join(crops, crops.c.face_id == faces.c.face_id)
+        .join(assets, assets.c.content == faces.c.sha256)
+        .where(memberships.c.identity == number, assets.c.source == user, faces.c.sha256.not_in(others))
+    )
+    return tx.execute(found.order_by(faces.c.face_id)).first()
 
 
 def leave_only(tx: Connection, user: str) -> None:

@@ -18,12 +18,14 @@ from service.app import App, open_app
 from service.daemon import Service, status_facts
 from service.demo.immich import FakeImmich
 from service.progress import ProgressBoard, RemoteState
+from service.reports.library.users import UserLibraries
 from service.settings import Settings
 from service.storage import web_token
 from service.store import members, named_values
 from service.sync.outcome import Outcome
 from service.users import User
 from service.web.auth import SESSION_COOKIE, Keyring
+from service.web.library.identities import IdentitiesQuery
 
 SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 FIELDS: dict[str, Any] = {
@@ -195,3 +197,15 @@ def downloads_by_asset(placed: Placed) -> dict[str, int]:
     done = {asset_id: asked.count(asset_id) for asset_id in asked}
     done.pop(placed.broken.asset_id, None)
     return done
+
+
+async def test_each_user_sees_their_own_part_of_what_a_sync_found(app: App) -> None:
+    await app.runner.run("incremental")
+    libraries = UserLibraries(app.user_database, app.settings, app.board)
+
+    async def labels(user: str) -> set[str | None]:
+        return {one.label for one in (await libraries.of(user).identities(IdentitiesQuery())).identities}
+
+    annas, bens = await labels("anna"), await labels("ben")
+    assert ("Mira" in annas, "Theo" in annas) == (True, False)
+    assert ("Mira" in bens, "Theo" in bens) == (False, True)

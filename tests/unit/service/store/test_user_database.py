@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from browsed_library import START, BrowsedLibrary
-from shared_library import ANNA, BEN, ONLY_ANNAS, ONLY_BENS, USERS, fill_shared, other_of
+from shared_library import ANNA, BEN, ONLY_ANNAS, ONLY_BENS, USERS, face_in_pictures_of, fill_shared
 from sqlalchemy import Column, Connection, MetaData, String, Table, delete, func, insert, select, text, update
 
 from immich_facesets.errors import SetupError
@@ -15,12 +15,14 @@ from service.store.database import Store
 from service.store.named_values import GUARDRAILS, read_value, write_value
 from service.store.tables import (
     assets,
+    births,
     crops,
     decisions,
     era_faces,
     eras,
     faces,
     facts,
+    failures,
     hints,
     identities,
     memberships,
@@ -66,6 +68,29 @@ def test_every_table_says_which_part_of_it_a_user_sees() -> None:
     assert CUTS.keys() == metadata.tables.keys()
     for name, cut in CUTS.items():
         assert cut.columns.keys() <= set(metadata.tables[name].columns.keys())
+
+
+def test_nothing_is_seen_of_tables_that_no_answer_to_a_user_needs() -> None:
+    needed = {
+        "sources", "assets", "people", "births", "hints", "failures", "contents", "fingerprints", "embeddings", "faces",
+        "vectors", "crops", "cuts", "enrichments", "memberships", "identities", "era_faces", "eras", "decisions", "facts",
+    }  # fmt: skip
+    assert {name for name, cut in CUTS.items() if cut.rows != "false"} == needed
+
+
+def test_rows_of_another_source_are_not_seen(shared: Store, user_database: UserDatabase) -> None:
+    place = {"x1": 0.0, "y1": 0.0, "x2": 9.0, "y2": 9.0, "image_width": 9, "image_height": 9}
+    failed = {"stage": "embed", "reason": "corrupt", "message": "", "tries": 1}
+    moments = dict.fromkeys(("first_at", "last_at", "retry_at"), START)
+    for user in USERS:
+        write(
+            shared,
+            insert(hints).values(source=user, asset_id="a", face_id="f", **place),
+            insert(failures).values(source=user, item=f"{user}.jpg", **failed, **moments),
+        )
+    for table in (assets, people, births, hints, failures):
+        assert shared.read_now(column, table.c.source) == set(USERS)
+        assert user_database.reader(ANNA).read_now(column, table.c.source) == {ANNA}
 
 
 @pytest.mark.usefixtures("shared")
@@ -174,7 +199,7 @@ def test_nobody_is_left_on_a_connection(user_database: UserDatabase) -> None:
 
 def test_others_names_dates_and_words_are_no_part_of_what_is_seen(shared: Store, user_database: UserDatabase) -> None:
     both = 4
-    face, sha256 = _member_of(shared, both, ANNA)
+    face = shared.read_now(face_in_pictures_of, both, ANNA)
     write(
         shared,
         delete(people).where(people.c.identity == both),
@@ -182,20 +207,20 @@ def test_others_names_dates_and_words_are_no_part_of_what_is_seen(shared: Store,
         update(identities)
         .where(identities.c.number == both)
         .values(origin="asserted", named_by_source=BEN, named_by_person="bb", created_at=START),
-        update(memberships).where(memberships.c.face_id == face).values(how="asserted"),
+        update(memberships).where(memberships.c.face_id == face.face_id).values(how="asserted"),
         update(assets).where(assets.c.source == ANNA).values(created_at=LATER),
     )
     reader = user_database.reader(ANNA)
 
     def seen(tx: Connection) -> tuple[Any, str]:
         row = tx.execute(select(identities).where(identities.c.number == both)).one()
-        return row, tx.scalars(select(memberships.c.how).where(memberships.c.face_id == face)).one()
+        return row, tx.scalars(select(memberships.c.how).where(memberships.c.face_id == face.face_id)).one()
 
     row, how = reader.read_now(seen)
     assert (row.origin, row.named_by_source, row.named_by_person, row.created_at) == ("discovered", None, None, LATER)
     assert how == "matched"
     asset = shared.read_now(
-        lambda tx: tx.scalar(select(assets.c.asset_id).where(assets.c.source == ANNA, assets.c.content == sha256))
+        lambda tx: tx.scalar(select(assets.c.asset_id).where(assets.c.source == ANNA, assets.c.content == face.sha256))
     )
     box = {"x1": 0.0, "y1": 0.0, "x2": 9.0, "y2": 9.0, "image_width": 9, "image_height": 9}
     write(
@@ -222,15 +247,17 @@ def test_an_era_without_an_own_face_is_not_there_and_others_have_own_years(
             for name in ("mine", "theirs")
         ),
     )
-    mine, sha256 = _member_of(shared, 4, ANNA)
-    theirs, _ = _member_of(shared, 4, BEN)
+    mine = shared.read_now(face_in_pictures_of, 4, ANNA)
+    theirs = shared.read_now(face_in_pictures_of, 4, BEN)
     write(
         shared,
         *(
-            insert(era_faces).values(face_id=face, identity=4, name=name, is_founder=True)
+            insert(era_faces).values(face_id=face.face_id, identity=4, name=name, is_founder=True)
             for face, name in ((mine, "mine"), (theirs, "theirs"))
         ),
-        update(assets).where(assets.c.content == sha256).values(local_date="2011-05-01T12:00:00", date_kind="camera"),
+        update(assets)
+        .where(assets.c.content == mine.sha256)
+        .values(local_date="2011-05-01T12:00:00", date_kind="camera"),
     )
     rows = user_database.reader(ANNA).read_now(rows_of, select(eras))
     assert [(row.name, row.from_year, row.main_year, row.to_year) for row in rows] == [("mine", 2011, 2011, 2011)]
@@ -270,21 +297,3 @@ def test_a_user_writes_nothing(shared: Store, user_database: UserDatabase) -> No
         with pytest.raises(Exception, match=r"cannot modify|read-only"):
             user_database.reader(ANNA).read_now(Connection.execute, statement)
     assert shared.read_now(count, memberships) > 0
-
-
-def _member_of(store: Store, number: int, user: str) -> tuple[int, str]:
-    """A face of an identity in a dated picture that this user alone has."""
-
-    def find(tx: Connection) -> tuple[int, str]:
-        others = select(assets.c.content).where(assets.c.source == other_of(user))
-        found = (
-            select(faces.c.face_id, faces.c.sha256)
-            .join(memberships, memberships.c.face_id == faces.c.face_id)
-            .join(assets, assets.c.content == faces.c.sha256)
-            .where(memberships.c.identity == number, assets.c.source == user, faces.c.sha256.not_in(others))
-        )
-        row = tx.execute(found.order_by(faces.c.face_id)).first()
-        assert row is not None
-        return row.face_id, row.sha256
-
-    return store.read_now(find)
