@@ -16,13 +16,16 @@ from service.store.named_values import GUARDRAILS, read_value, write_value
 from service.store.tables import (
     assets,
     births,
+    contents,
     crops,
     decisions,
+    embeddings,
     era_faces,
     eras,
     faces,
     facts,
     failures,
+    fingerprints,
     hints,
     identities,
     memberships,
@@ -120,8 +123,24 @@ def test_a_user_sees_the_faces_of_their_own_pictures(shared: Store, user_databas
     assert reader.read_now(column, vectors.c.face_id) == expected
     assert reader.read_now(column, memberships.c.face_id) == expected & shared.read_now(column, memberships.c.face_id)
     assert reader.read_now(column, crops.c.face_id) == expected & shared.read_now(column, crops.c.face_id)
+    assert reader.read_now(column, era_faces.c.face_id) == expected & shared.read_now(column, era_faces.c.face_id)
     assert reader.read_now(column, sources.c.name) == {user}
     assert reader.read_now(column, people.c.source) == {user}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_sees_the_contents_of_pictures_that_are_not_gone(
+    shared: Store, user_database: UserDatabase, user: str
+) -> None:
+    everything = sorted(shared.read_now(column, contents.c.sha256))
+    write(shared, insert(fingerprints).values([{"fingerprint": f"f{one}", "sha256": one} for one in everything]))
+    own = shared.read_now(rows_of, select(assets.c.content).where(assets.c.source == user).distinct())
+    gone, *expected = sorted(row.content for row in own)
+    write(shared, update(assets).where(assets.c.source == user, assets.c.content == gone).values(is_gone=True))
+    reader = user_database.reader(user)
+    assert 0 < len(expected) < len(everything)
+    for one in (assets.c.content, contents.c.sha256, embeddings.c.sha256, fingerprints.c.sha256):
+        assert sorted(reader.read_now(column, one)) == expected
 
 
 def test_a_person_of_another_user_is_not_there(shared: Store, user_database: UserDatabase) -> None:
