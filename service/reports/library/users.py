@@ -91,7 +91,7 @@ def user_reads(store: Reader, settings: Settings, board: ProgressBoard) -> Libra
         exported=_refused("the list of exported people"),
         facesets_of=_refused("the list of a person's face sets"),
         ledger=_refused("the export ledger"),
-        sources=ServiceReads(store, settings, board).sources,
+        sources=ServiceReads(store, settings, board, figures).sources,
         settings=_refused("the list of settings"),
         storage=_refused("the report on storage"),
         failures=_refused("the list of failures"),
