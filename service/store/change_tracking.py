@@ -23,8 +23,8 @@ from service.store.tables import assets, export_ledger, exports, facts, failures
 from service.store.upsert import BOOKKEEPING, upsert
 
 _STATE = "state"
-_VERSION = "version"
-_VERSION_OF_ASSETS = "version of assets"
+VERSION = "version"
+VERSION_OF_ASSETS = "version of assets"
 _CHANGED = "facesets_changed"
 _CHANGED_ASSETS = "facesets_changed_assets"
 _IS_CONSEQUENCE: ContextVar[bool] = ContextVar("is_consequence", default=False)
@@ -80,9 +80,9 @@ def mark(tx: Connection) -> None:
     """Renew the token and the versions at the end of a transaction that changed the state."""
     if not has_changed(tx):
         return
-    names = [_VERSION]
+    names = [VERSION]
     if tx.info.get(_CHANGED_ASSETS):
-        names.append(_VERSION_OF_ASSETS)
+        names.append(VERSION_OF_ASSETS)
     if not _IS_CONSEQUENCE.get():
         names.append(_STATE)
     upsert(tx, facts, [{"name": name, "value": secrets.token_hex(8)} for name in names])
@@ -96,6 +96,6 @@ def read_state(tx: Connection) -> str | None:
 
 def read_version(tx: Connection) -> Version:
     """Return the version of what this transaction sees."""
-    rows: Any = tx.execute(select(facts.c.name, facts.c.value).where(facts.c.name.in_((_VERSION, _VERSION_OF_ASSETS))))
+    rows: Any = tx.execute(select(facts.c.name, facts.c.value).where(facts.c.name.in_((VERSION, VERSION_OF_ASSETS))))
     found = {row.name: row.value for row in rows}
-    return Version(found.get(_VERSION), found.get(_VERSION_OF_ASSETS))
+    return Version(found.get(VERSION), found.get(VERSION_OF_ASSETS))
