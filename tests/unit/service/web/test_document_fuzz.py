@@ -2,37 +2,23 @@
 
 import http.client
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 import structlog
-from browsed_library import SPACE, BrowsedLibrary, fill
-from hostile_requests import HANG_SECONDS, in_thread
+from decided_library import served_library
+from hostile_requests import HANG_SECONDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
-from web_scene import ANY_PORT, BEARER, busy_scene, invented_thresholds
+from web_scene import BEARER
 
-from immich_facesets.moderation.decisions import Ignore, Label, Lock, Merge, Part, Undo
 from immich_facesets.runtime.listen_address import Listen
-from service.files.export_tree import ExportTree
-from service.files.references import ReferenceFolder
-from service.moderation.over_api import ApiDecisions
-from service.reports.library import library_reads
-from service.settings import Settings
-from service.store.database import Store, migrate, open_engine
-from service.store.decisions import record_decision
-from service.store.named_values import write_thresholds
 from service.web.openapi import describe
-from service.web.server import ROUTES, serve_web
+from service.web.server import ROUTES
 
-NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DOCUMENT = describe(ROUTES, version="1")
 OPERATIONS = [
     (path, method, methods[method])
@@ -148,29 +134,6 @@ def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, Any], dict[str, str],
     return path, urlencode(query, errors="replace"), operation, told, body
 
 
-@contextmanager
-def library(folder: Path) -> Iterator[Store]:
-    """A small library with decisions, in a database of its own."""
-    engine = open_engine(f"sqlite:///{folder / 'facesets.db'}")
-    migrate(engine)
-    store = Store(engine)
-    try:
-        fill(store, BrowsedLibrary(sizes=(40, 25, 25, 12, 9, 7, 3, 3), strangers=30, named_share=0.5))
-        store.write_now(write_thresholds, replace(invented_thresholds(), space=SPACE))
-        for decision in (
-            Lock(1),
-            Label(2, "Zoe"),
-            Merge(1, (Part(2),)),
-            Ignore(identity=5),
-            Merge(4, (Part(6),)),
-            Undo(3),
-        ):
-            store.write_now(record_decision, decision, made_by="anna", now=NOW)
-        yield store
-    finally:
-        store.close()
-
-
 def ask(listen: Listen, target: str, told: dict[str, str], asked: bytes | None) -> tuple[int, str, bytes, str]:
     """Return status, type, body and the address of the next page of one request."""
     connection = http.client.HTTPConnection(listen.host, listen.port, timeout=HANG_SECONDS)
@@ -199,41 +162,29 @@ def check_answer(target: str, operation: dict[str, Any], status: int, kind: str,
 
 
 def check_document(folder: Path, count: int) -> None:
-    with library(folder) as store, structlog.testing.capture_logs() as lines:
-        scene = busy_scene()
-        own = Settings(data_dir=folder, export_dir=folder / "exports")
-        scene.library = library_reads(store, own, scene.board)
-        own.export_dir.mkdir()
-        scene.decisions = ApiDecisions(
-            store,
-            ExportTree(own.export_dir),
-            own.data_dir / "crops",
-            ReferenceFolder(own.data_dir / "references"),
-            lambda: NOW,
-        ).calls()
-        statuses = set()
-        with in_thread(serve_web(scene.context(), ANY_PORT)) as listen:
+    statuses = set()
+    with structlog.testing.capture_logs() as lines, served_library(folder) as listen:
 
-            @settings(max_examples=count, suppress_health_check=list(HealthCheck))
-            @given(requests())
-            def check(request: tuple[str, str, dict[str, Any], dict[str, str], bytes | None]) -> None:
-                path, query, operation, headers, asked = request
-                for _ in range(3):  # the page, and the next ones
-                    target = f"{path}?{query}" if query else path
-                    status, kind, body, _ = ask(listen, target, headers, asked)
-                    told = check_answer(target, operation, status, kind, body)
-                    statuses.add((headers["method"], status))
-                    if told.get("next") is None or status != 200:
-                        break
-                    kept = [pair for pair in query.split("&") if pair and not pair.startswith("cursor=")]
-                    query = "&".join([*kept, f"cursor={told['next']}"])
+        @settings(max_examples=count, suppress_health_check=list(HealthCheck))
+        @given(requests())
+        def check(request: tuple[str, str, dict[str, Any], dict[str, str], bytes | None]) -> None:
+            path, query, operation, headers, asked = request
+            for _ in range(3):  # the page, and the next ones
+                target = f"{path}?{query}" if query else path
+                status, kind, body, _ = ask(listen, target, headers, asked)
+                told = check_answer(target, operation, status, kind, body)
+                statuses.add((headers["method"], status))
+                if told.get("next") is None or status != 200:
+                    break
+                kept = [pair for pair in query.split("&") if pair and not pair.startswith("cursor=")]
+                query = "&".join([*kept, f"cursor={told['next']}"])
 
-            check()
-        assert {(method, status) for method in ("GET", "POST") for status in (200, 400, 404)} <= statuses
-        assert {("POST", 409), ("POST", 422)} <= statuses
-        assert ("POST", 412) in statuses or count < MANY, "few requests rarely meet one"
-        assert not any(name in str(lines).lower() for name in ("person", "zoe", "img_")), "no name in the log"
-        assert {line["event"] for line in lines} <= {"malformed_request", "decided", "erased"}
+        check()
+    assert {(method, status) for method in ("GET", "POST") for status in (200, 400, 404)} <= statuses
+    assert {("POST", 409), ("POST", 422)} <= statuses
+    assert ("POST", 412) in statuses or count < MANY, "few requests rarely meet one"
+    assert not any(name in str(lines).lower() for name in ("person", "zoe", "img_")), "no name in the log"
+    assert {line["event"] for line in lines} <= {"malformed_request", "decided", "erased"}
 
 
 MANY = 5_000
