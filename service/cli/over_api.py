@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -16,6 +16,7 @@ from service.remote.failure_words import words_of
 from service.settings import Settings
 from service.storage import web_token
 from service.store.moderation import MadeDecisions
+from service.web.api.references import LABEL, REASON
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.references import ReferenceAdded, SentPicture
 from service.web.uploads import PICTURE_TYPE
@@ -91,14 +92,15 @@ async def add_reference_over_api(settings: Settings, sent: SentPicture) -> Refer
     Raises a ``TransientError`` where it cannot now, and a ``RequestError`` with what else it objects to.
     """
     query = {"keep_original": "true"} if sent.keeps_original else {}
-    query |= {"reason": sent.author.reason} if sent.author.reason else {}
+    headers = {"Content-Type": PICTURE_TYPE, "Idempotency-Key": secrets.token_hex(16)}
+    headers |= {REASON.name: quote(sent.author.reason)} if sent.author.reason else {}
     if sent.box is not None:
         query["box"] = ",".join(f"{side:.1f}" for side in (sent.box.x1, sent.box.y1, sent.box.x2, sent.box.y2))
     path = f"/api/identities/{sent.person}/references"
     if isinstance(sent.person, NewPerson):
         path = "/api/references"
-        query |= {"label": sent.person.label} | ({"is_namesake": "true"} if sent.person.is_namesake else {})
-    headers = {"Content-Type": PICTURE_TYPE, "Idempotency-Key": secrets.token_hex(16)}
+        headers |= {LABEL.name: quote(sent.person.label)}
+        query |= {"is_namesake": "true"} if sent.person.is_namesake else {}
     answer = await _post(settings, f"{path}?{urlencode(query)}", headers, _PICTURE_SECONDS, content=sent.picture)
     return None if answer is None else _read(answer, ReferenceAdded)
 

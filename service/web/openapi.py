@@ -99,9 +99,9 @@ def _parameters(route: Route) -> list[Document]:
         {
             "name": header.name,
             "in": "header",
-            "required": False,
+            "required": header.is_required,
             "description": header.meaning,
-            "schema": {"type": "string"},
+            "schema": {"type": "string"} | ({"examples": [header.example]} if header.example else {}),
         }
         for header in route.headers
     ]

@@ -1,12 +1,14 @@
-"""Parameters of requests: those in the path, and those behind it."""
+"""Parameters of requests: those in the path, those behind it, and texts in headers."""
 
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
 
 from immich_facesets.errors import RequestError
 from service.web.library.addresses import THUMBNAIL_SIDES
+from service.web.routes import Header
 
 QueryT = TypeVar("QueryT", bound=msgspec.Struct)
 
@@ -58,6 +60,22 @@ def read_query(request: web.Request, kind: type[QueryT]) -> QueryT:
         return msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as error:
         raise RequestError(f"these parameters make no sense: {error}", status=400) from error
+
+
+def header_text(request: web.Request, header: Header, kind: Any) -> str:
+    """
+    Return the text of a header, which is percent-encoded UTF-8; empty without one. Proxies log addresses, and no headers.
+
+    ``kind``: the type that limits it. ``RequestError`` (400) for one that is missing, repeated or impossible.
+    """
+    given = request.headers.getall(header.name, [])
+    if len(given) > 1 or (header.is_required and not given):
+        raise RequestError(f"name {header.name} once: {header.meaning}", status=400)
+    try:
+        text = unquote_to_bytes("".join(given).encode("utf-8", "surrogateescape")).decode("utf-8")
+        return str(msgspec.convert(text, kind))
+    except (UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise RequestError(f"{header.name} makes no sense: {error}", status=400) from error
 
 
 def number_in(request: web.Request, name: str) -> int:

@@ -35,6 +35,8 @@ class Header:
 
     name: str
     meaning: str
+    is_required: bool = False
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,11 +103,11 @@ async def test_the_command_lets_a_service_add_delete_and_refuse(
         several = await told(journey, "identities", "reference", "--label", "Zoe", two, code=3, settings=beside)
         assert "The faces are at: " in several
         box = several.partition("The faces are at: ")[2].split(";")[0].strip()
-        body, octets = two.read_bytes(), {"Content-Type": "application/octet-stream"}
-        refused = await client.post("api/references?label=Zoe", content=body, headers=octets)
+        body, octets = two.read_bytes(), {"Content-Type": "application/octet-stream", "Facesets-Label": "Zoe"}
+        refused = await client.post("api/references", content=body, headers=octets)
         assert (refused.status_code, refused.json()["reason"]) == (409, "several_faces")
         assert len(refused.json()["boxes"]) == 2
-        nobody = await client.post("api/references?label=Zoe", content=drawn.files[-3].read_bytes(), headers=octets)
+        nobody = await client.post("api/references", content=drawn.files[-3].read_bytes(), headers=octets)
         assert (nobody.status_code, nobody.json()["reason"]) == (422, "no_face")
         added = await listed(journey, "identities", "reference", "--label", "Zoe", "--box", box, two, settings=beside)
         assert added["rival"] is not None, "somebody of the library is there"

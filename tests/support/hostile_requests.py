@@ -54,7 +54,7 @@ _STRANGE = (
 )  # fmt: skip
 
 _HEADERS = (
-    b"Host", b"Origin", b"Content-Type", b"Content-Encoding", b"Accept", b"Accept-Encoding", b"Authorization", b"Cookie",
+    b"Facesets-Label", b"Facesets-Reason", b"Host", b"Origin", b"Content-Type", b"Content-Encoding", b"Accept", b"Accept-Encoding", b"Authorization", b"Cookie",
     b"Expect", b"Upgrade", b"Connection", b"Range", b"If-Match", b"If-None-Match", b"If-Modified-Since", b"If-Range",
     b"If-Unmodified-Since", b"Idempotency-Key", b"X-Forwarded-Host", b"X-Forwarded-Proto", b"X-Forwarded-For", b"Forwarded", b"X-Request-Id",
     b"Sec-Fetch-Site", b"X-Boxes", b"Referer", b"Content-Length", b"Transfer-Encoding", b"Sec-WebSocket-Key",

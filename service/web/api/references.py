@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 from aiohttp import web
 
-from immich_facesets.moderation.requests import NewPerson, RemoveReference
+from immich_facesets.moderation.requests import Name, NewPerson, RemoveReference
 from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.decisions import DECIDED, NOT_DONE, decide_and_answer
@@ -14,6 +14,7 @@ from service.web.api.pictures import OF_PICTURE, no_crop, picture_answer, pictur
 from service.web.context import CONTEXT
 from service.web.deciding import author_of, changed_answer, changed_since, seen_by
 from service.web.json_bodies import read_json
+from service.web.library.decisions import Reason
 from service.web.library.faces import Edges
 from service.web.library.references import (
     FacesProblem,
@@ -26,11 +27,16 @@ from service.web.library.references import (
     SeveralFacesError,
     box_in,
 )
-from service.web.parameters import number_in, read_query
+from service.web.parameters import header_text, number_in, read_query
 from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, key_of
 from service.web.problems import PROBLEM_TYPE, problem_of
-from service.web.routes import Answer, Route, json_answer
+from service.web.routes import Answer, Header, Route, json_answer
 from service.web.uploads import PICTURE_TYPE, UPLOADS
+
+LABEL = Header(
+    "Facesets-Label", "the name of the new person: UTF-8, percent-encoded", is_required=True, example="Zo%C3%AB"
+)
+REASON = Header("Facesets-Reason", "why: free text that is kept with the decision, UTF-8, percent-encoded")
 
 
 async def get_references(request: web.Request) -> web.StreamResponse:
@@ -46,20 +52,26 @@ async def post_reference(request: web.Request) -> web.StreamResponse:
 
 async def post_new_person(request: web.Request) -> web.StreamResponse:
     query = read_query(request, NewPersonQuery)
-    return await _add(request, NewPerson(label=query.label, is_namesake=query.is_namesake), query)
+    return await _add(request, _new_person(request, query), query)
+
+
+def _new_person(request: web.Request, query: NewPersonQuery) -> NewPerson:
+    return NewPerson(label=header_text(request, LABEL, Name), is_namesake=query.is_namesake)
 
 
 async def _add(request: web.Request, person: int | NewPerson, query: ReferenceQuery) -> web.StreamResponse:
     """Add a picture once under its key, and only to an identity that is as the caller saw it."""
     calls, box, seen = request.app[CONTEXT].references, box_in(query.box), seen_by(request)
+    reason = header_text(request, REASON, Reason)
+    asked = msgspec.json.encode((person, reason, request.rel_url.raw_query_string))
     async with request.app[UPLOADS].picture(request) as picture:
         sent = SentPicture(
             picture=picture,
             person=person,
             box=box,
             keeps_original=query.keep_original,
-            author=author_of("api", query.reason),
-            key=await key_of(request, request.rel_url.raw_query_string.encode() + b"\n" + picture),
+            author=author_of("api", reason),
+            key=await key_of(request, asked + b"\n" + picture),
         )
         while True:  # ends: each further round follows a decision of another caller
             if seen is not None and isinstance(person, int):
@@ -121,7 +133,7 @@ ROUTES = (
         summary="Add a reference picture of an identity: it counts as a confirmed face, and is exported nowhere",
         query=ReferenceQuery,
         upload=PICTURE_TYPE,
-        headers=(IDEMPOTENCY_KEY, IF_MATCH),
+        headers=(REASON, IDEMPOTENCY_KEY, IF_MATCH),
         answers=_ADDED,
     ),
     Route(
@@ -131,7 +143,7 @@ ROUTES = (
         summary="Add a reference picture of a person who is in no library yet, with a name",
         query=NewPersonQuery,
         upload=PICTURE_TYPE,
-        headers=(IDEMPOTENCY_KEY,),
+        headers=(LABEL, REASON, IDEMPOTENCY_KEY),
         answers={status: answer for status, answer in _ADDED.items() if status != 412},
     ),
     Route(

@@ -9,7 +9,7 @@ import msgspec
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
 from immich_facesets.moderation.records import Author
-from immich_facesets.moderation.requests import Name, NewPerson
+from immich_facesets.moderation.requests import NewPerson
 from service.web.library.decisions import DecisionsAnswer, Reason, WriteKey
 from service.web.library.faces import Edges
 from service.web.problems import Problem
@@ -28,13 +28,11 @@ class ReferenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         msgspec.Meta(description="which of several faces: X1,Y1,X2,Y2, in pixels of the upright picture"),
     ] = None
     keep_original: Annotated[bool, msgspec.Meta(description="keep the bytes that are sent, too")] = False
-    reason: Annotated[Reason, msgspec.Meta(description="why: free text that is kept with the decision")] = ""
 
 
 class NewPersonQuery(ReferenceQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The name of a new person, and how their picture is added."""
+    """How a picture of a new person is added."""
 
-    label: Annotated[Name, msgspec.Meta(description="the name of the person")]
     is_namesake: Annotated[bool, msgspec.Meta(description="another person has the same name")] = False
 
 

@@ -112,12 +112,12 @@ async function keep(form) {
     return;
   }
   const query = new URLSearchParams({ box: form.dataset.box });
-  if (!number) query.set("label", who);
+  const label = number ? {} : { "Facesets-Label": encodeURIComponent(who) };
   const address = number ? `${BASE}api/identities/${number}/references` : `${BASE}api/references`;
   const told = await fetch(`${address}?${query}`, {
     method: "POST",
     body: picture,
-    headers: { "Content-Type": "application/octet-stream", "Idempotency-Key": form.dataset.key },
+    headers: { "Content-Type": "application/octet-stream", "Idempotency-Key": form.dataset.key, ...label },
   });
   const kept = await told.json();
   if (!told.ok) tell(kept.detail);

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import ClientSession
+from multidict import CIMultiDict
 from web_scene import BEARER, Scene, visit
 
 from immich_facesets.errors import ItemError, RequestError
@@ -59,25 +60,51 @@ async def sent(client: ClientSession, path: str, body: bytes = JPEG, **headers: 
 async def test_a_picture_of_a_known_and_of_a_new_person_reach_the_call_whole() -> None:
     calls = Calls()
     async with calls.client() as client:
-        query = "box=1,2,30.5,40&keep_original=true&reason=why"
-        status, told = await sent(client, f"/api/identities/3/references?{query}", Idempotency_Key="a-key")
+        headers = {"Idempotency_Key": "a-key", "Facesets_Reason": "her%20mother%20%C3%A9"}
+        query = "box=1,2,30.5,40&keep_original=true"
+        status, told = await sent(client, f"/api/identities/3/references?{query}", JPEG, **headers)
         assert (status, msgspec.convert(told, ReferenceAdded)) == (200, examples.REFERENCE_ADDED)
-        assert (await sent(client, "/api/references?label=Zo%C3%AB&is_namesake=true"))[0] == 200
-    known, new = calls.seen
+        for name in ("Zo%C3%AB", "Zoë"):
+            assert (await sent(client, "/api/references?is_namesake=true", Facesets_Label=name))[0] == 200
+    known, new, again = calls.seen
     assert (known.picture, known.person, known.box) == (JPEG, 3, Box(1, 2, 30.5, 40))
-    assert (known.keeps_original, known.author.reason, known.after) == (True, "why", None)
+    assert (known.keeps_original, known.author.reason, known.after) == (True, "her mother é", None)
     assert known.key is not None
     assert known.key.text == "a-key"
     assert (new.person, new.box, new.key) == (NewPerson(label="Zoë", is_namesake=True), None, None)
+    assert again == new, "raw UTF-8, as curl sends it"
 
 
-async def test_another_box_under_one_key_is_another_request() -> None:
+async def test_another_box_name_or_reason_under_one_key_is_another_request() -> None:
     calls = Calls()
     async with calls.client() as client:
-        for query in ("box=1,2,3,4", "box=1,2,3,4", "box=1,2,3,5"):
-            await sent(client, f"/api/identities/3/references?{query}", Idempotency_Key="a-key")
+        for box, label, reason in (("1,2,3,4", "Zoe", ""), ("1,2,3,5", "Zoe", ""), ("1,2,3,4", "Zo", "e")) * 2:
+            headers = {"Idempotency_Key": "a-key", "Facesets_Label": label, "Facesets_Reason": reason}
+            await sent(client, f"/api/references?box={box}", JPEG, **headers)
     digests = [one.key.digest for one in calls.seen if one.key is not None]
-    assert (digests[0] == digests[1], digests[0] == digests[2]) == (True, False)
+    assert (len(set(digests)), digests[:3]) == (3, digests[3:])
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ([], "name Facesets-Label once"),
+        ([("Facesets-Label", "Zoe"), ("Facesets-Label", "Ben")], "name Facesets-Label once"),
+        ([("Facesets-Label", "%ff")], "Facesets-Label makes no sense"),
+        ([("Facesets-Label", "x" * 501)], "Facesets-Label makes no sense"),
+        ([("Facesets-Label", "Zoe"), ("Facesets-Reason", "%C3")], "Facesets-Reason makes no sense"),
+    ],
+    ids=["none", "two", "no UTF-8", "long", "half a letter"],
+)
+async def test_a_name_that_cannot_be_read_is_refused_with_its_header(
+    headers: list[tuple[str, str]], words: str
+) -> None:
+    calls = Calls()
+    async with calls.client() as client:
+        told = CIMultiDict([*BEARER.items(), *BYTES.items(), *headers])
+        async with client.post("/api/references", data=JPEG, headers=told) as answer:
+            assert (answer.status, words in (await answer.json())["detail"]) == (400, True)
+    assert calls.seen == []
 
 
 async def test_several_faces_are_answered_with_their_boxes() -> None:
@@ -110,9 +137,9 @@ async def test_what_fails_is_told_with_its_reason(error: Exception, status: int,
         ("identities/3/references?box=1,2,3", JPEG, "image/jpeg", 400),
         ("identities/3/references?box=3,2,1,4", JPEG, "image/jpeg", 400),
         ("identities/3/references?label=Zoe", JPEG, "image/jpeg", 400),
-        ("references", JPEG, "image/jpeg", 400),
+        ("references?label=Zoe", JPEG, "image/jpeg", 400),
     ],
-    ids=["empty", "text", "three", "no area", "a name", "no name"],
+    ids=["empty", "text", "three", "no area", "a name", "a name in the address"],
 )
 async def test_what_makes_no_sense_reaches_no_call(path: str, body: bytes, kind: str, status: int) -> None:
     calls = Calls()
@@ -151,5 +178,5 @@ async def test_another_site_cannot_add_with_the_session_of_a_user() -> None:
         headers = BYTES | {"Sec-Fetch-Site": "cross-site"}
         async with client.post("/api/identities/3/references", data=JPEG, headers=headers) as answer:
             assert answer.status == 403
-        async with client.post("/api/references?label=Zoe", data=JPEG, headers=BYTES) as answer:
+        async with client.post("/api/references", data=JPEG, headers=BYTES | {"Facesets-Label": "Zoe"}) as answer:
             assert answer.status == 401
