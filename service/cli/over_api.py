@@ -18,7 +18,7 @@ from service.storage import web_token
 from service.store.moderation import MadeDecisions
 from service.web.api.references import LABEL, REASON
 from service.web.library.identify import IdentifyAnswer
-from service.web.library.references import ReferenceAdded, SentPicture
+from service.web.library.references import ReferenceAdded, ReferencePreview, SentPicture
 from service.web.uploads import PICTURE_TYPE
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
@@ -91,6 +91,15 @@ async def add_reference_over_api(settings: Settings, sent: SentPicture) -> Refer
 
     Raises a ``TransientError`` where it cannot now, and a ``RequestError`` with what else it objects to.
     """
+    return await _send_reference(settings, sent, "", ReferenceAdded)
+
+
+async def preview_reference_over_api(settings: Settings, sent: SentPicture) -> ReferencePreview | None:
+    """Let the service of these settings answer what adding a reference picture would do; None and errors as for adding."""
+    return await _send_reference(settings, sent, "/preview", ReferencePreview)
+
+
+async def _send_reference(settings: Settings, sent: SentPicture, ending: str, kind: type[AnswerT]) -> AnswerT | None:
     query = {"keep_original": "true"} if sent.keeps_original else {}
     headers = {"Content-Type": PICTURE_TYPE, "Idempotency-Key": secrets.token_hex(16)}
     headers |= {REASON.name: quote(sent.author.reason)} if sent.author.reason else {}
@@ -101,8 +110,9 @@ async def add_reference_over_api(settings: Settings, sent: SentPicture) -> Refer
         path = "/api/references"
         headers |= {LABEL.name: quote(sent.person.label)}
         query |= {"is_namesake": "true"} if sent.person.is_namesake else {}
-    answer = await _post(settings, f"{path}?{urlencode(query)}", headers, _PICTURE_SECONDS, content=sent.picture)
-    return None if answer is None else _read(answer, ReferenceAdded)
+    address = f"{path}{ending}?{urlencode(query)}"
+    answer = await _post(settings, address, headers, _PICTURE_SECONDS, content=sent.picture)
+    return None if answer is None else _read(answer, kind)
 
 
 async def _post(

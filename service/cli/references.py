@@ -23,9 +23,10 @@ from service.cli.deciding import (
 )
 from service.cli.identify import read_picture
 from service.cli.identity_decisions import Identity
-from service.cli.over_api import add_reference_over_api
+from service.cli.over_api import add_reference_over_api, preview_reference_over_api
 from service.cli.proposals import identities
 from service.cli.terminal import print_json, print_line
+from service.embedders.pool import EmbedderPool
 from service.moderation.over_api import reference_calls
 from service.moderation.references import References, tidy_references
 from service.passes.context import utc_now
@@ -35,7 +36,16 @@ from service.settings import Settings, load_settings
 from service.storage import open_reading
 from service.store.browsing.identity_details import survivor
 from service.store.database import Store
-from service.web.library.references import ReferenceAdded, ReferencesAnswer, ReferenceShown, SentPicture, box_in
+from service.store.reference_pictures import original_file
+from service.web.library.references import (
+    ReferenceAdded,
+    ReferenceCalls,
+    ReferencePreview,
+    ReferencesAnswer,
+    ReferenceShown,
+    SentPicture,
+    box_in,
+)
 
 __all__ = ["identities"]
 
@@ -53,6 +63,7 @@ def reference(
     namesake: Annotated[bool, typer.Option("--namesake", help="Another person has the same name.")] = False,
     keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep the file itself, too.")] = False,
     reason: Reason = "",
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Add a picture of a person that need not be in any library: it says how they look, and is exported nowhere."""
@@ -67,26 +78,32 @@ def reference(
         picture=picture, person=person, box=box_in(box), keeps_original=keep_original, author=author_of(reason)
     )
     try:
-        added = asyncio.run(_add(settings, sent))
+        done: ReferenceAdded | ReferencePreview = (
+            asyncio.run(_preview(settings, sent)) if dry_run else asyncio.run(_add(settings, sent))
+        )
     except ItemError as error:
         raise RequestError(f"{file}: {error}", status=422) from error
     if json:
-        print_json(added)
+        print_json(done)
+    elif isinstance(done, ReferencePreview):
+        _print_previewed(done)
     else:
-        _print_added(added)
+        _print_added(done)
 
 
 @identities.command("references")
 def list_references(number: Identity, *, json: Json = False) -> None:
     """List the reference pictures of a person, with their files."""
     settings = load_settings()
-    found = asyncio.run(_list(settings, number))
+    found, originals = asyncio.run(_list(settings, number))
     if json:
         print_json(found)
         return
     print_line(f"{counted(len(found.references), 'reference picture')} of identity {number}.")
     for one in found.references:
         print_line(f"  {_told(one)}: {_file(settings, one.display)}")
+        if one.id in originals:
+            print_line(f"    its original: {originals[one.id]}")
 
 
 @identities.command("remove-reference")
@@ -126,22 +143,49 @@ async def _add(settings: Settings, sent: SentPicture) -> ReferenceAdded:
 
 async def _add_here(settings: Settings, store: Store, sent: SentPicture) -> ReferenceAdded:
     async with open_pool(settings) as pool:
-        folder = reference_folder(settings)
-        await tidy_references(store, folder)
-        identify = Identify(store, settings, pool)
-        references = References(store, settings, pool, folder, identify.rival, utc_now)
-        added = await reference_calls(references).add(sent)
+        await tidy_references(store, reference_folder(settings))
+        added = await _calls(settings, store, pool).add(sent)
     if added is None:
         raise RuntimeError("only a caller that names the last decision gets no answer")
     return added
 
 
-async def _list(settings: Settings, number: int) -> ReferencesAnswer:
+async def _preview(settings: Settings, sent: SentPicture) -> ReferencePreview:
+    """Ask a service, which has an embedder at hand, or else an embedder, what a picture would do."""
+    if (told := await preview_reference_over_api(settings, sent)) is not None:
+        return told
+    async with open_reading(settings) as store, open_pool(settings) as pool:
+        return await _calls(settings, store, pool).preview(sent)
+
+
+def _calls(settings: Settings, store: Store, pool: EmbedderPool) -> ReferenceCalls:
+    identify = Identify(store, settings, pool)
+    return reference_calls(References(store, settings, pool, reference_folder(settings), identify.rival, utc_now))
+
+
+async def _list(settings: Settings, number: int) -> tuple[ReferencesAnswer, dict[int, Path]]:
+    """Return the reference pictures of a person, and the files of the originals that were kept."""
     async with open_reading(settings) as store:
         current = await store.read(survivor, number)
         if current is None:
             raise RequestError(f"there is no identity {number}", status=404)
-        return await ReferenceReads(store, settings.base_path).of_identity(current)
+        folder = reference_folder(settings)
+        found = await ReferenceReads(store, folder, settings.base_path).of_identity(current)
+        files = {one.id: await store.read(original_file, one.id) for one in found.references if one.original}
+        return found, {key: folder.path.absolute() / file for key, file in files.items() if file is not None}
+
+
+def _print_previewed(added: ReferencePreview) -> None:
+    if added.known is not None:
+        print_line(f"Reference picture {added.known} of identity {added.identity} is here already.")
+    else:
+        new = ", who is new" if added.identity in added.done.effect.new else ""
+        print_line(f"It would be a reference picture of identity {added.identity}{new}.")
+        if added.rival is not None:
+            print_line(
+                f"It resembles identity {added.rival} as well: a review would ask whose it is before it is used."
+            )
+    print_line("Nothing was changed: this was a preview.")
 
 
 def _print_added(added: ReferenceAdded) -> None:

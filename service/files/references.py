@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from immich_facesets.errors import ItemError
@@ -34,23 +34,23 @@ class ReferenceFolder:
 
     def keep(self, picture: bytes, answer: FacesAnswer, face: FaceAnswer, *, keeps_original: bool) -> KeptPicture:
         """Write what is kept of a picture durably, before any row names it. Blocks; a full disk is a ``SetupError``."""
-        crop = face.crop
-        if crop is None:
-            raise ItemError("the embedder sent no picture of the face: bring it to this version", reason="no_crop")
-        sha256, area = hashlib.sha256(picture).hexdigest(), Box(*crop.area)
-        aligned = aligned_face(crop.image, face.points(), area, answer.width, answer.height)
-        return KeptPicture(
-            digest=hashlib.sha256(crop.image).hexdigest(),
-            face=FaceRef(sha256, face.face_box()),
-            area=area,
-            display=self.write(sha256, crop.image),
+        kept, image = without_files(picture, face)
+        aligned = aligned_face(image, face.points(), kept.area, answer.width, answer.height)
+        sha256 = kept.face.sha256
+        return replace(
+            kept,
+            display=self.write(sha256, image),
             aligned=self.write(sha256, aligned),
-            original=keep_crop(self.path, sha256, picture, suffix=_ORIGINAL) if keeps_original else None,
+            original=self.write_original(sha256, picture) if keeps_original else None,
         )
 
     def write(self, sha256: str, image: bytes) -> str:
         """Write a JPEG of the picture with this SHA-256 durably and return its name. Blocks."""
         return keep_crop(self.path, sha256, image)
+
+    def write_original(self, sha256: str, picture: bytes) -> str:
+        """Write the bytes that were sent durably and return their name. Blocks."""
+        return keep_crop(self.path, sha256, picture, suffix=_ORIGINAL)
 
     def read(self, name: str) -> bytes | None:
         """Return the bytes of a file, None where it is missing. Blocks."""
@@ -60,3 +60,12 @@ class ReferenceFolder:
     def tidy(self, needed: Collection[str]) -> int:
         """Remove the files that no row names, and drafts; return how many. Blocks."""
         return tidy(self.path, needed)
+
+
+def without_files(picture: bytes, face: FaceAnswer) -> tuple[KeptPicture, bytes]:
+    """Return what would be kept of a picture, without files, and the JPEG of the square around its face."""
+    crop = face.crop
+    if crop is None:
+        raise ItemError("the embedder sent no picture of the face: bring it to this version", reason="no_crop")
+    ref = FaceRef(hashlib.sha256(picture).hexdigest(), face.face_box())
+    return KeptPicture(hashlib.sha256(crop.image).hexdigest(), ref, Box(*crop.area), display=""), crop.image

@@ -20,7 +20,7 @@ from service.store.decided_once import decide_once, decided_under, preview_after
 from service.store.kept_answers import Key, keep_answer, kept_answer
 from service.store.moderation import MadeDecisions
 from service.web.library.decisions import DecisionCalls, DecisionsAnswer, KeptAnswers, Preview, WriteKey
-from service.web.library.references import ReferenceAdded, ReferenceCalls, SentPicture
+from service.web.library.references import ReferenceAdded, ReferenceCalls, ReferencePreview, SentPicture
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,11 @@ def reference_calls(references: References) -> ReferenceCalls:
             return None
         return ReferenceAdded(id=added.reference, identity=added.identity, rival=added.rival, done=_answer(added.done))
 
-    return ReferenceCalls(add=add, last=references.last_decision)
+    async def preview(sent: SentPicture) -> ReferencePreview:
+        found = await references.preview(sent.picture, sent.person, box=sent.box)
+        return ReferencePreview(known=found.known, identity=found.identity, rival=found.rival, done=_answer(found.done))
+
+    return ReferenceCalls(add=add, preview=preview, last=references.last_decision)
 
 
 def _answer(made: MadeDecisions, remark: str = "") -> DecisionsAnswer:

@@ -1,6 +1,7 @@
 """Reference pictures of people, added over the API or by command: one way for both."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -10,16 +11,16 @@ from immich_facesets.face_requests import FacesRequest
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import NewPerson
-from immich_facesets.wire import FaceAnswer
+from immich_facesets.wire import FaceAnswer, FacesAnswer
 from service.computation import compute
 from service.embedders.answers import ANSWER_SECONDS, faces_within, refuse_other_space
 from service.embedders.pool import EmbedderPool
-from service.files.references import DISPLAY, ReferenceFolder
+from service.files.references import DISPLAY, ReferenceFolder, without_files
 from service.settings import Settings
 from service.store import decisions, reference_pictures, references, spaces
 from service.store.database import Store
 from service.store.kept_answers import Key
-from service.store.references import AddedReference, SentReference, StoredReference
+from service.store.references import AddedReference, PreviewedReference, SentReference, StoredReference
 from service.web.library.references import SeveralFacesError
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,15 @@ A function of a face, its space and an identity (None: a new person).
 
 It returns another identity that the face resembles as well, if there is one.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A picture as the embedder sees it, the face that is meant, and another identity that it resembles as well."""
+
+    answer: FacesAnswer
+    face: FaceAnswer
+    rival: int | None
 
 
 class References:
@@ -76,16 +86,13 @@ class References:
         """
         if key is not None and (known := await self._store.read(references.added_under, key)) is not None:
             return known
-        request = FacesRequest(crop=DISPLAY, face_short=self._settings.min_face_short)
-        answer = await faces_within(self._pool, picture, request, self._answer_seconds)
-        face = chosen_face(answer.faces, box)
-        active = await self._store.read(spaces.active_space)
-        refuse_other_space(answer.space, active or answer.space)
-        rival = await self._rival(face, answer.space, person if isinstance(person, int) else None)
+        looked = await self._look(picture, person, box)
         async with self._folder.turn:
             try:
-                kept = await compute(lambda: self._folder.keep(picture, answer, face, keeps_original=keeps_original))
-                sent = SentReference(kept, answer.space, face, rival)
+                kept = await compute(
+                    lambda: self._folder.keep(picture, looked.answer, looked.face, keeps_original=keeps_original)
+                )
+                sent = SentReference(kept, looked.answer.space, looked.face, looked.rival)
                 done = await self._store.write(
                     references.add_reference, sent, person, author, self._clock(), key=key, after=after
                 )
@@ -94,6 +101,22 @@ class References:
         if done is not None:
             log.info("reference_added", reference=done.reference, is_open=done.rival is not None)
         return done
+
+    async def preview(self, picture: bytes, person: int | NewPerson, *, box: Box | None = None) -> PreviewedReference:
+        """Return what ``add`` would do, with its errors; nothing is kept."""
+        looked = await self._look(picture, person, box)
+        kept, _ = await compute(without_files, picture, looked.face)
+        sent = SentReference(kept, looked.answer.space, looked.face, looked.rival)
+        return await self._store.read(references.preview_reference, sent, person)
+
+    async def _look(self, picture: bytes, person: int | NewPerson, box: Box | None) -> _Looked:
+        """Have a picture embedded, and return the face that is meant."""
+        request = FacesRequest(crop=DISPLAY, face_short=self._settings.min_face_short)
+        answer = await faces_within(self._pool, picture, request, self._answer_seconds)
+        face = chosen_face(answer.faces, box)
+        active = await self._store.read(spaces.active_space)
+        refuse_other_space(answer.space, active or answer.space)
+        return _Looked(answer, face, await self._rival(face, answer.space, person if isinstance(person, int) else None))
 
     async def of_identity(self, number: int) -> list[StoredReference]:
         """Return the pictures of an identity, and those that are asked about."""

@@ -22,7 +22,7 @@ from immich_facesets.moderation.decisions import (
     numbers_in,
 )
 from immich_facesets.moderation.effects import Effect, Erasure
-from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity
+from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity, KnownReference
 from immich_facesets.moderation.records import Author, Record
 from immich_facesets.moderation.requests import (
     AssignReference,
@@ -90,10 +90,13 @@ def decide(tx: Connection, requests: Sequence[Request], author: Author, now: dat
     return MadeDecisions(ids, _kinds(step), step.effect, selected)
 
 
-def preview_decisions(tx: Connection, requests: Sequence[Request]) -> MadeDecisions:
-    """Return what ``decide`` would change; nothing is written."""
+def preview_decisions(
+    tx: Connection, requests: Sequence[Request], sent: Mapping[int, KnownReference] = {}
+) -> MadeDecisions:
+    """Return what ``decide`` would change; nothing is written. ``sent``: reference pictures without a row, by id."""
     resolved, selected = resolve_selections(tx, requests, is_preview=True)
-    step = take_step(resolved, _facts(tx, resolved))
+    facts = _facts(tx, resolved)
+    step = take_step(resolved, replace(facts, references={**facts.references, **sent}))
     forget = _forget_in(step)
     erased = None if forget is None else preview_erasure(tx, forget)
     return MadeDecisions((), _kinds(step), step.effect, selected, erased)

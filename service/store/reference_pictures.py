@@ -134,6 +134,13 @@ def display_files(tx: Connection, reference_ids: Collection[int]) -> dict[int, s
     return found
 
 
+def original_file(tx: Connection, reference_id: int) -> str | None:
+    """Return the file of the original of a picture; None where none was kept, or there is no such picture."""
+    mine = reference_pictures.c.reference_id == reference_id
+    found: str | None = tx.scalar(select(reference_pictures.c.original).where(mine))
+    return found
+
+
 def reference_files(tx: Connection) -> set[str]:
     """Return the files of all reference pictures; others in their folder are leftovers."""
     columns = (reference_pictures.c.display, reference_pictures.c.aligned, reference_pictures.c.original)

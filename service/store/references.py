@@ -10,7 +10,7 @@ from immich_facesets.errors import RequestError
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.moderation.decisions import numbers_in
 from immich_facesets.moderation.effects import Effect
-from immich_facesets.moderation.facts import current_number
+from immich_facesets.moderation.facts import KnownReference, current_number
 from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import AssignReference, NewPerson, Request
 from immich_facesets.review.reference_questions import OpenReference
@@ -18,12 +18,15 @@ from immich_facesets.wire import FaceAnswer
 from service.store.decisions import all_decisions, constraints_now, last_id
 from service.store.forgotten import forgotten_in
 from service.store.kept_answers import Key, keep_answer, kept_answer
-from service.store.moderation import MadeDecisions, decide
+from service.store.moderation import MadeDecisions, decide, preview_decisions
 from service.store.reference_pictures import KeptPicture, insert_picture, insert_vector, picture_of
 from service.store.reference_questions import ask_about
 from service.store.runs import highest_number
 from service.store.spaces import active_space
 from service.store.tables import identities, reference_pictures, reference_vectors
+
+_NO_ID = 0
+"""The id of a picture without a row: rows begin at 1."""
 
 NOTHING_DECIDED = MadeDecisions((), (), Effect())
 
@@ -72,6 +75,16 @@ class AddedReference(msgspec.Struct, frozen=True):
     done: MadeDecisions
 
 
+@dataclass(frozen=True, slots=True)
+class PreviewedReference:
+    """The outcome that a picture would have; ``known``: its id where it is here already, and nothing would change."""
+
+    known: int | None
+    identity: int
+    rival: int | None
+    done: MadeDecisions
+
+
 def add_reference(
     tx: Connection,
     sent: SentReference,
@@ -92,13 +105,23 @@ def add_reference(
         return known
     if after is not None and last_id(tx) != after:
         return None
-    face = sent.picture.face
-    if forgotten_in(tx, face.sha256, [face.box]):
-        raise RequestError("the data of this person was erased: this picture of them is not taken in again", status=410)
+    _refuse_forgotten(tx, sent)
     done = _known(tx, sent, person) or _added(tx, sent, person, author, now)
     if key is not None:
         keep_answer(tx, key, msgspec.json.encode(done), now)
     return done
+
+
+def preview_reference(tx: Connection, sent: SentReference, person: int | NewPerson) -> PreviewedReference:
+    """Return what ``add_reference`` would do, with its errors; nothing is written."""
+    _refuse_forgotten(tx, sent)
+    if (known := _known(tx, sent, person)) is not None:
+        return PreviewedReference(known.reference, known.identity, known.rival, known.done)
+    number = _number_for(tx, person)
+    requests = _requests(_NO_ID, number, sent, person)
+    facts = {_NO_ID: KnownReference(_NO_ID, sent.picture.digest, sent.picture.face, number)}
+    done = preview_decisions(tx, requests, facts) if requests else NOTHING_DECIDED
+    return PreviewedReference(None, number, sent.rival, done)
 
 
 def added_under(tx: Connection, key: Key) -> AddedReference | None:
@@ -153,17 +176,32 @@ def _known(tx: Connection, sent: SentReference, person: int | NewPerson) -> Adde
 def _added(
     tx: Connection, sent: SentReference, person: int | NewPerson, author: Author, now: datetime
 ) -> AddedReference:
-    decided = constraints_now(tx, "")
-    number = _next_number(tx) if isinstance(person, NewPerson) else _current(tx, person, decided)
+    number = _number_for(tx, person)
     reference_id = insert_picture(tx, sent.picture, number, now, rival=sent.rival)
     insert_vector(tx, reference_id, sent.space, sent.answer)
-    requests: list[Request] = [person] if isinstance(person, NewPerson) else []
-    if sent.rival is None:
-        requests.append(AssignReference(reference=reference_id, identity=number))
+    requests = _requests(reference_id, number, sent, person)
     done = decide(tx, requests, author, now) if requests else NOTHING_DECIDED
     if sent.rival is not None:
         ask_about(tx, OpenReference(reference_id, (number, sent.rival)))
     return AddedReference(reference_id, number, sent.rival, done)
+
+
+def _requests(reference_id: int, number: int, sent: SentReference, person: int | NewPerson) -> list[Request]:
+    """Return the requests that go with a picture: for the new person, and whose it is where that is clear."""
+    requests: list[Request] = [person] if isinstance(person, NewPerson) else []
+    if sent.rival is None:
+        requests.append(AssignReference(reference=reference_id, identity=number))
+    return requests
+
+
+def _refuse_forgotten(tx: Connection, sent: SentReference) -> None:
+    face = sent.picture.face
+    if forgotten_in(tx, face.sha256, [face.box]):
+        raise RequestError("the data of this person was erased: this picture of them is not taken in again", status=410)
+
+
+def _number_for(tx: Connection, person: int | NewPerson) -> int:
+    return _next_number(tx) if isinstance(person, NewPerson) else _current(tx, person, constraints_now(tx, ""))
 
 
 def _next_number(tx: Connection) -> int:

@@ -428,7 +428,7 @@ _REFERENCE = _references.ReferenceShown(
     box=_FACE.box,
     display=f"/api/reference-pictures/{_PICTURE}.{_CROP}.jpg",
     aligned=f"/api/reference-pictures/{_PICTURE}.{'d5' * 32}.jpg",
-    has_original=False,
+    original="/api/references/5/original",
     made_at=_THEN,
 )
 REFERENCES = _references.ReferencesAnswer(references=(_REFERENCE,))
@@ -439,6 +439,12 @@ REFERENCE_ADDED = _references.ReferenceAdded(
     done=_decisions.DecisionsAnswer(
         decisions=(18,), kinds=("reference",), effect=_Effect(settings=((3, "reference"),))
     ),
+)
+REFERENCE_PREVIEW = _references.ReferencePreview(
+    known=None,
+    identity=3,
+    rival=None,
+    done=_decisions.DecisionsAnswer(decisions=(), kinds=("reference",), effect=_Effect(settings=((3, "reference"),))),
 )
 SEVERAL_FACES = _references.FacesProblem(
     **_asdict(

@@ -12,9 +12,12 @@ from PIL import Image
 from web_scene import ANY_PORT, Scene, busy_scene
 
 from immich_facesets.errors import ItemError
+from immich_facesets.moderation.requests import NewPerson
 from service.progress import StageProgress
 from service.web import examples
 from service.web.library.identify import IdentifyAnswer
+from service.web.library.identities import IdentitiesAnswer, IdentitiesQuery
+from service.web.library.references import ReferenceAdded, SentPicture
 from service.web.library.service import Job, JobsAnswer, JobsQuery
 from service.web.server import serve_web
 
@@ -92,6 +95,32 @@ async def test_a_picture_is_chosen_dropped_and_pasted_and_shown_with_its_people(
         await expect(verdicts).to_contain_text("Anna")
         await expect(page.get_by_text("Your browser cannot show a picture of this kind.")).to_be_visible()
     assert seen == [picture(), b"broken", b"no picture"]
+
+
+async def test_a_face_is_kept_under_a_name_that_no_address_has() -> None:
+    kept, addresses = list[SentPicture](), list[str]()
+
+    async def add(sent: SentPicture) -> ReferenceAdded:
+        kept.append(sent)
+        return examples.REFERENCE_ADDED
+
+    async def nobody(query: IdentitiesQuery) -> IdentitiesAnswer:
+        del query
+        return IdentitiesAnswer(identities=(), total=0)
+
+    scene = Scene()
+    scene.references = replace(scene.references, add=add)
+    scene.library = replace(scene.library, identities=nobody)
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/identify")
+        await drop(page, picture())
+        page.on("request", lambda request: addresses.append(request.url) if request.method == "POST" else None)
+        await page.get_by_label("Keep as a reference picture of").fill("Zoë 100%")
+        await page.get_by_role("button", name="Keep").click()
+        await expect(page.get_by_text("Kept as a reference picture of Zoë 100%, who is new.")).to_be_visible()
+    assert [(one.person, one.picture) for one in kept] == [(NewPerson(label="Zoë 100%"), picture())]
+    (address,) = addresses
+    assert "Zo" not in address
 
 
 async def test_a_running_job_is_followed_and_cancelled_on_its_page() -> None:

@@ -109,10 +109,18 @@ async def test_the_command_lets_a_service_add_delete_and_refuse(
         assert len(refused.json()["boxes"]) == 2
         nobody = await client.post("api/references", content=drawn.files[-3].read_bytes(), headers=octets)
         assert (nobody.status_code, nobody.json()["reason"]) == (422, "no_face")
-        added = await listed(journey, "identities", "reference", "--label", "Zoe", "--box", box, two, settings=beside)
+        zoe = ("identities", "reference", "--label", "Zoe", "--box", box, two)
+        would = await listed(journey, *zoe, "--dry-run", settings=beside)
+        assert (kept(journey), would["known"]) == ([], None)
+        assert "this was a preview" in await told(journey, *zoe, "--dry-run", settings=beside)
+        added = await listed(journey, *zoe, "--keep-original", settings=beside)
+        assert (would["identity"], would["rival"]) == (added["identity"], added["rival"])
         assert added["rival"] is not None, "somebody of the library is there"
         shown = (await client.get(f"api/identities/{added['identity']}/references")).json()["references"]
         assert [one["state"] for one in shown] == ["asked"]
+        assert (await client.get(shown[0]["original"])).content == body
+        file = (await told(journey, "identities", "references", added["identity"], settings=beside)).split()[-1]
+        assert await asyncio.to_thread(Path(file).read_bytes) == body
         image = await client.get(shown[0]["display"])
         assert (image.status_code, image.headers["Content-Type"]) == (200, "image/jpeg")
         assert "immutable" in image.headers["Cache-Control"]

@@ -68,7 +68,9 @@ async def invented_picture(sha256: str) -> bytes | None:
 
 def invented_references() -> ReferenceCalls:
     """Reference pictures that are added at once, and kept nowhere."""
-    return ReferenceCalls(add=_always(examples.REFERENCE_ADDED), last=_always(17))
+    return ReferenceCalls(
+        add=_always(examples.REFERENCE_ADDED), preview=_always(examples.REFERENCE_PREVIEW), last=_always(17)
+    )
 
 
 def no_answers() -> KeptAnswers:
@@ -94,6 +96,7 @@ def invented_reads() -> LibraryReads:
         identities_file=_always(msgspec.json.encode(examples.IDENTITIES_FILE)),
         references=_always(examples.REFERENCES),
         reference_picture=_always(IMAGE),
+        reference_original=_always(IMAGE),
         history=_always(examples.HISTORY),
         decisions=_always(examples.DECISIONS),
         decision=_below(examples.DECISIONS.decisions[0]),

@@ -1,5 +1,6 @@
 """The library as the API shows it: one read of the store for each question, and values of ``service.web``."""
 
+from service.files.references import ReferenceFolder
 from service.passes.context import CROPS_FOLDER, REFERENCES_FOLDER
 from service.progress import ProgressBoard
 from service.reports.library.exported_people import ExportedPeople
@@ -29,6 +30,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
     exported = ExportedPeople(store, facesets, figures, base)
     pictures = PictureReads(settings.data_dir / CROPS_FOLDER)
     service = ServiceReads(store, settings, board, figures)
+    references = ReferenceReads(store, ReferenceFolder(settings.data_dir / REFERENCES_FOLDER), base)
 
     async def has_picture(sha256: str) -> bool:
         return await store.read(whole_pictures.has_picture, sha256)
@@ -47,8 +49,9 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         similar=identities.similar,
         parts=identities.parts,
         identities_file=figures.identities_file,
-        references=ReferenceReads(store, base).of_identity,
+        references=references.of_identity,
         reference_picture=PictureReads(settings.data_dir / REFERENCES_FOLDER).crop,
+        reference_original=references.original,
         history=identities.history,
         decisions=identities.decisions,
         decision=identities.decision,

@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import Name, NewPerson, RemoveReference
 from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.decisions import DECIDED, NOT_DONE, decide_and_answer
-from service.web.api.identities import OF_ONE, redirect_if_merged
+from service.web.api.facesets import as_attachment
+from service.web.api.identities import NOT_AVAILABLE, OF_ONE, redirect_if_merged
 from service.web.api.pictures import OF_PICTURE, no_crop, picture_answer, picture_name
 from service.web.context import CONTEXT
 from service.web.deciding import author_of, changed_answer, changed_since, seen_by
@@ -20,6 +22,7 @@ from service.web.library.references import (
     FacesProblem,
     NewPersonQuery,
     ReferenceAdded,
+    ReferencePreview,
     ReferenceQuery,
     ReferencesAnswer,
     RemovalQuestion,
@@ -37,6 +40,8 @@ LABEL = Header(
     "Facesets-Label", "the name of the new person: UTF-8, percent-encoded", is_required=True, example="Zo%C3%AB"
 )
 REASON = Header("Facesets-Reason", "why: free text that is kept with the decision, UTF-8, percent-encoded")
+
+_JPEG = b"\xff\xd8\xff"
 
 
 async def get_references(request: web.Request) -> web.StreamResponse:
@@ -57,6 +62,25 @@ async def post_new_person(request: web.Request) -> web.StreamResponse:
 
 def _new_person(request: web.Request, query: NewPersonQuery) -> NewPerson:
     return NewPerson(label=header_text(request, LABEL, Name), is_namesake=query.is_namesake)
+
+
+async def post_reference_preview(request: web.Request) -> web.StreamResponse:
+    return await _preview(request, number_in(request, "number"), read_query(request, ReferenceQuery))
+
+
+async def post_new_person_preview(request: web.Request) -> web.StreamResponse:
+    query = read_query(request, NewPersonQuery)
+    return await _preview(request, _new_person(request, query), query)
+
+
+async def _preview(request: web.Request, person: int | NewPerson, query: ReferenceQuery) -> web.StreamResponse:
+    box = box_in(query.box)
+    async with request.app[UPLOADS].picture(request) as picture:
+        sent = SentPicture(picture=picture, person=person, box=box, author=author_of("api"))
+        try:
+            return json_answer(await request.app[CONTEXT].references.preview(sent))
+        except SeveralFacesError as error:
+            return _several(error)
 
 
 async def _add(request: web.Request, person: int | NewPerson, query: ReferenceQuery) -> web.StreamResponse:
@@ -101,6 +125,20 @@ async def get_reference_picture(request: web.Request) -> web.StreamResponse:
     return picture_answer(request, image, name)
 
 
+async def get_original(request: web.Request) -> web.StreamResponse:
+    """Answer with the bytes that were sent, for saving: the service does not decode them, and no browser shows them."""
+    reference = number_in(request, "reference")
+    image = await request.app[CONTEXT].library.reference_original(reference)
+    if image is None:
+        raise RequestError(
+            f"there is no original of reference picture {reference}: it is kept only where `keep_original` asked for it",
+            status=404,
+        )
+    name = f"reference_{reference}{'.jpg' if image.startswith(_JPEG) else ''}"
+    headers = {hdrs.CONTENT_DISPOSITION: as_attachment(name)}
+    return web.Response(body=image, content_type=PICTURE_TYPE, headers=headers)
+
+
 async def post_removal(request: web.Request) -> web.StreamResponse:
     reference, question = number_in(request, "reference"), await read_json(request, RemovalQuestion)
     return await decide_and_answer(request, [RemoveReference(reference=reference)], question.reason)
@@ -116,6 +154,9 @@ _ADDED = NOT_DONE | {
     ),
     410: Answer("The data of this person was erased", body=ErrorBody),
     422: Answer("No picture that can be read, none with a face, or the key was used for another", body=ErrorBody),
+}
+_PREVIEWED = {status: answer for status, answer in _ADDED.items() if status not in {412, 423}} | {
+    200: Answer("What would be added", body=ReferencePreview, example=examples.REFERENCE_PREVIEW)
 }
 
 ROUTES = (
@@ -145,6 +186,36 @@ ROUTES = (
         upload=PICTURE_TYPE,
         headers=(LABEL, REASON, IDEMPOTENCY_KEY),
         answers={status: answer for status, answer in _ADDED.items() if status != 412},
+    ),
+    Route(
+        method="POST",
+        path="/api/identities/{number}/references/preview",
+        handler=post_reference_preview,
+        summary="What adding a reference picture of an identity would do; nothing is kept",
+        query=ReferenceQuery,
+        upload=PICTURE_TYPE,
+        answers=_PREVIEWED,
+    ),
+    Route(
+        method="POST",
+        path="/api/references/preview",
+        handler=post_new_person_preview,
+        summary="What adding a reference picture of a new person would do; nothing is kept",
+        query=NewPersonQuery,
+        upload=PICTURE_TYPE,
+        headers=(LABEL,),
+        answers=_PREVIEWED,
+    ),
+    Route(
+        method="GET",
+        path="/api/references/{reference}/original",
+        handler=get_original,
+        summary="The bytes of a reference picture as they were sent, where they were kept",
+        answers={
+            200: Answer("The bytes, to be saved", media_type=PICTURE_TYPE),
+            404: Answer("No such picture, or its original was not kept", body=ErrorBody),
+            503: NOT_AVAILABLE,
+        },
     ),
     Route(
         method="GET",

@@ -30,6 +30,11 @@ def thumbnail_address(base: str, file: str, side: int) -> str:
     return f"{base}/api/thumbnails/{side}/{file.rpartition('/')[2]}"
 
 
+def original_address(base: str, reference: int) -> str:
+    """Return the address of the original of a reference picture."""
+    return f"{base}/api/references/{reference}/original"
+
+
 def reference_address(base: str, file: str) -> str:
     """Return the address of a file of a reference picture."""
     return f"{base}/api/reference-pictures/{file.rpartition('/')[2]}"

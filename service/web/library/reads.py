@@ -76,6 +76,7 @@ class LibraryReads:
     parts: Callable[[int], Awaitable[PartsAnswer]]
     references: Callable[[int], Awaitable[ReferencesAnswer]]
     reference_picture: Callable[[str], Awaitable[bytes | None]]
+    reference_original: Callable[[int], Awaitable[bytes | None]]
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
     decisions: Callable[[DecisionsQuery], Awaitable[DecisionsPage]]
     decision: Callable[[int], Awaitable[MadeDecision | None]]

@@ -47,7 +47,8 @@ class ReferenceShown(msgspec.Struct, frozen=True, kw_only=True):
     One reference picture. ``sha256`` is that of the picture that was sent, and ``box`` is the face in it.
 
     ``state``: ``used``; ``waiting`` to be embedded by the next sync; or ``asked``, while a review asks whether it is of
-    ``identity`` or of ``rival``. ``display`` and ``aligned`` are addresses; ``aligned`` is None before it was embedded.
+    ``identity`` or of ``rival``. ``display``, ``aligned`` and ``original`` are addresses: ``aligned`` is None before it was
+    embedded, and ``original`` where the bytes that were sent were not kept.
     """
 
     id: int
@@ -58,7 +59,7 @@ class ReferenceShown(msgspec.Struct, frozen=True, kw_only=True):
     box: Edges
     display: str
     aligned: str | None
-    has_original: bool
+    original: str | None
     made_at: Instant
 
 
@@ -76,6 +77,19 @@ class ReferenceAdded(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: int
+    identity: int
+    rival: int | None
+    done: DecisionsAnswer
+
+
+class ReferencePreview(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The outcome that a picture would have, were it added: for whom it would be, and what would be decided with it.
+
+    ``known``: its id where it is here already, and nothing would change. ``rival``: as of one that is added.
+    """
+
+    known: int | None
     identity: int
     rival: int | None
     done: DecisionsAnswer
@@ -112,12 +126,13 @@ class SentPicture:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceCalls:
     """
-    The calls behind the routes that add reference pictures.
+    The calls behind the routes that add reference pictures. ``preview`` answers what ``add`` would do, and keeps nothing.
 
     ``add`` returns None when another decision followed the one with the id ``after``; ``last`` returns the latest one.
     """
 
     add: Callable[[SentPicture], Awaitable[ReferenceAdded | None]]
+    preview: Callable[[SentPicture], Awaitable[ReferencePreview]]
     last: Callable[[], Awaitable[int]]
 
 

@@ -124,6 +124,43 @@ async def referring(store: Store, folder: Path, embedder: FakeEmbedder | None = 
         yield ReferenceScene(scene, references, kept)
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("has_rival", [True, False])
+async def test_a_preview_says_what_adding_does_and_keeps_nothing(
+    store: Store, tmp_path: Path, *, is_new: bool, has_rival: bool
+) -> None:
+    async with referring(store, tmp_path) as at:
+        person = NewPerson(label="Zoe") if is_new else at.scene.number(BEN)
+        picture = picture_of(ANNA) if has_rival else picture_of(ZOE)
+        before = (at.library.records(), store.read_now(reference_pictures.all_pictures))
+        seen = await at.references.preview(picture, person)
+        assert (at.library.records(), store.read_now(reference_pictures.all_pictures)) == before
+        assert (at.count(), store.read_now(review_page, Slice(9)).total) == (0, 0)
+        done = await at.add(picture, person)
+        assert (seen.known, seen.identity, seen.rival) == (None, done.identity, done.rival)
+        assert (seen.done.kinds, seen.done.effect) == (done.done.kinds, done.done.effect)
+        assert (seen.done.decisions, done.rival is not None) == ((), has_rival)
+        again = await at.references.preview(picture, done.identity)
+        assert (again.known, again.done.kinds) == (done.reference, ())
+
+
+async def test_a_preview_refuses_what_adding_refuses(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        with pytest.raises(RequestError, match="has this name"):
+            await at.references.preview(picture_of(ZOE), NewPerson(label="anna"))
+        with pytest.raises(RequestError, match="there is no identity 99"):
+            await at.references.preview(picture_of(ZOE), 99)
+        with pytest.raises(SeveralFacesError):
+            await at.references.preview(picture_of(ANNA, ZOE), at.scene.number(BEN))
+        await at.add(picture_of(ANNA), at.scene.number(ANNA))
+        with pytest.raises(RequestError, match="already"):
+            await at.references.preview(picture_of(ANNA), at.scene.number(BEN))
+        number = (await at.add(picture_of(ZOE), NewPerson(label="Zoe"))).identity
+        at.library.decide(ForgetPerson(identity=number, confirm=number), by=Author("anna", "command"))
+        with pytest.raises(RequestError, match="was erased"):
+            await at.references.preview(picture_of(ZOE), at.scene.number(ANNA))
+
+
 async def test_a_person_in_no_library_is_known_by_a_picture_and_takes_their_own_pictures(
     store: Store, tmp_path: Path
 ) -> None:
@@ -169,8 +206,14 @@ async def test_only_the_square_and_the_aligned_face_are_kept_unless_the_original
         assert one.picture.original is not None
         assert at.folder.read(one.picture.original) == picture_of(ZOE, ANNA)
         assert one.is_used
+        reads = library_reads(store, at.context().settings, ProgressBoard())
+        (shown,) = (await reads.references(other.identity)).references
+        assert shown.original == f"/api/references/{other.reference}/original"
+        assert await reads.reference_original(other.reference) == picture_of(ZOE, ANNA)
+        assert await reads.reference_original(1) is None, "not kept"
         await at.remove(other.reference)
         assert at.count() == 2
+        assert await reads.reference_original(other.reference) is None
 
 
 async def test_a_removed_picture_no_longer_matters(store: Store, tmp_path: Path) -> None:

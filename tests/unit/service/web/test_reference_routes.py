@@ -18,6 +18,7 @@ from service.web import examples
 from service.web.library.references import (
     ReferenceAdded,
     ReferenceCalls,
+    ReferencePreview,
     ReferencesAnswer,
     SentPicture,
     SeveralFacesError,
@@ -42,12 +43,20 @@ class Calls:
         self.refusals -= 1
         return None if self.refusals >= 0 else examples.REFERENCE_ADDED
 
+    async def preview(self, sent: SentPicture) -> ReferencePreview:
+        self.seen.append(sent)
+        if self.error is not None:
+            raise self.error
+        return examples.REFERENCE_PREVIEW
+
     async def last(self) -> int:
         return 17
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[ClientSession]:
-        async with visit(Scene(references=ReferenceCalls(add=self.add, last=self.last))) as client:
+        async with visit(
+            Scene(references=ReferenceCalls(add=self.add, preview=self.preview, last=self.last))
+        ) as client:
             yield client
 
 
@@ -105,6 +114,22 @@ async def test_a_name_that_cannot_be_read_is_refused_with_its_header(
         async with client.post("/api/references", data=JPEG, headers=told) as answer:
             assert (answer.status, words in (await answer.json())["detail"]) == (400, True)
     assert calls.seen == []
+
+
+async def test_a_preview_reaches_its_own_call_and_has_the_errors_of_adding() -> None:
+    calls = Calls()
+    async with calls.client() as client:
+        for path in ("identities/3/references", "references"):
+            status, told = await sent(client, f"/api/{path}/preview?box=1,2,3,4", Facesets_Label="Zoe")
+            assert (status, msgspec.convert(told, ReferencePreview)) == (200, examples.REFERENCE_PREVIEW)
+        assert [(one.person, one.box) for one in calls.seen] == [
+            (3, Box(1, 2, 3, 4)),
+            (NewPerson(label="Zoe"), Box(1, 2, 3, 4)),
+        ]
+        assert (await sent(client, "/api/references/preview"))[0] == 400, "no name"
+        calls.error = SeveralFacesError([Box(1, 2, 3, 4)])
+        status, told = await sent(client, "/api/identities/3/references/preview")
+        assert (status, told["reason"], len(told["boxes"])) == (409, "several_faces", 1)
 
 
 async def test_several_faces_are_answered_with_their_boxes() -> None:
@@ -168,6 +193,10 @@ async def test_they_are_listed_shown_and_deleted() -> None:
             assert "immutable" in answer.headers["Cache-Control"]
         async with client.get("/api/reference-pictures/..%2Ftoken", headers=BEARER) as answer:
             assert answer.status == 404
+        async with client.get(f"{examples.REFERENCES.references[0].original}", headers=BEARER) as answer:
+            assert (answer.status, answer.content_type) == (200, "application/octet-stream")
+            assert 'filename="reference_5.jpg"' in answer.headers["Content-Disposition"]
+            assert answer.headers["Cache-Control"] == "no-store"
         removal = client.post("/api/references/5/remove", json={"reason": "wrong"}, headers=BEARER)
         async with removal as answer:
             assert answer.status == 200
