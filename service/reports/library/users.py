@@ -74,6 +74,7 @@ def user_reads(store: Reader, settings: Settings, board: ProgressBoard) -> Libra
         parts=_refused("the proposal for a split"),
         references=_refused("the list of reference pictures"),
         reference_picture=_refused("a reference picture"),
+        reference_original=_refused("a reference picture"),
         history=_refused("the history of decisions"),
         decisions=_refused("the list of decisions"),
         decision=_refused("a decision"),
