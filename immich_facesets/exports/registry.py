@@ -17,7 +17,7 @@ from immich_facesets.exports import (
     visomaster,
     xmp,
 )
-from immich_facesets.exports.profile import Profile
+from immich_facesets.exports.profile import FolderProfile, Profile
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
@@ -40,3 +40,6 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     }
 )
 """Every profile by its name."""
+
+SWITCHABLE = frozenset(name for name, profile in PROFILES.items() if not isinstance(profile, FolderProfile))
+"""The profiles that can be switched off for a person: all but the face sets themselves."""

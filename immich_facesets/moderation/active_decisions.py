@@ -12,6 +12,7 @@ from immich_facesets.moderation.decisions import (
     Erased,
     FaceRef,
     Forget,
+    ForSets,
     Ignore,
     KeepApart,
     Label,
@@ -25,6 +26,7 @@ from immich_facesets.moderation.decisions import (
     NotForSets,
     OfAge,
     Part,
+    Profiles,
     ReferencePicture,
     Reject,
     Seen,
@@ -67,6 +69,7 @@ class ActiveDecisions:
         self.attached: dict[tuple[str, str], int] = {}
         self.together: set[int] = set()
         self.not_for_sets: set[int] = set()
+        self.for_sets: dict[int, int] = {}
         self.later_faces: dict[int, int] = {}
         self.later_identities: dict[tuple[int, ...], int] = {}
         self.seen: dict[int, Seen] = {}
@@ -77,6 +80,7 @@ class ActiveDecisions:
         self.locks: dict[int, bool] = {}
         self.labels: dict[int, str | None] = {}
         self.hidden: dict[int, bool] = {}
+        self.profiles_off: dict[int, tuple[str, ...]] = {}
         self.covers: dict[int, FaceRef | None] = {}
         self.references: dict[str, int] = {}
         self._anchors: dict[int, list[int]] = {}
@@ -111,8 +115,9 @@ class ActiveDecisions:
                 self.later_identities |= {tuple(numbers): decision_id} if numbers else {}
                 self.seen |= {} if decision.seen is None else {decision_id: decision.seen}
             case NotForSets():
-                change = self.not_for_sets.update if decision.is_on else self.not_for_sets.difference_update
-                change(self._rows(decision.faces))
+                self._hold_from_sets(decision)
+            case ForSets():
+                self._include_in_sets(decision)
             case AllowTogether():
                 self.together.update(self._rows(decision.faces))
             case Forget():
@@ -123,6 +128,8 @@ class ActiveDecisions:
                 self.labels[decision.identity] = decision.label
             case NeverExport():
                 self.hidden[decision.identity] = decision.is_on
+            case Profiles():
+                self.profiles_off[decision.identity] = decision.off
             case OfAge():
                 self.of_age.update(self._rows(decision.faces))
                 self.adults.update(() if decision.identity is None else (decision.identity,))
@@ -168,15 +175,17 @@ class ActiveDecisions:
                 self.labels.setdefault(decision.identity, decision.before)
             case NeverExport():
                 self.hidden.setdefault(decision.identity, not decision.is_on)
+            case Profiles():
+                self.profiles_off.setdefault(decision.identity, ())
             case BirthDate():
                 self.births.setdefault(decision.identity, None)
             case Minor():
                 self.minors.setdefault(decision.identity, not decision.is_on)
             case Cover():
                 self.covers.setdefault(decision.identity, None)
-            case KeepApart() | Later() | NotForSets() | AllowTogether() | OfAge() | Forget() | Erased() | Undo():
+            case KeepApart() | Later() | AllowTogether() | OfAge() | Forget() | Erased() | Undo():
                 pass
-            case ReferencePicture():  # an earlier decision about it counts again
+            case NotForSets() | ForSets() | ReferencePicture():  # an earlier decision about it counts again
                 pass
             case _:
                 assert_never(decision)
@@ -213,6 +222,8 @@ class ActiveDecisions:
         self.covers |= {} if decision.cover is None else {into: decision.cover}
         self.locks |= {into: True} if decision.is_locked else {}
         self.hidden |= {into: True} if decision.is_hidden else {}
+        if decision.profiles_off:
+            self.profiles_off[into] = tuple(sorted({*self.profiles_off.get(into, ()), *decision.profiles_off}))
 
     def _take_back_merge(self, decision: Merge) -> None:
         into = decision.into
@@ -227,6 +238,8 @@ class ActiveDecisions:
             self.locks.setdefault(into, False)
         if decision.is_hidden:
             self.hidden.setdefault(into, False)
+        if decision.profiles_off:
+            self.profiles_off.setdefault(into, ())
 
     def _put_back(self, faces: Iterable[FaceRef], number: int) -> None:
         """Place faces where they were, but for those of which an earlier decision settles it."""
@@ -247,6 +260,22 @@ class ActiveDecisions:
             if self.must.get(row) == number:
                 del self.must[row]
                 self.confirmed.discard(row)
+
+    def _hold_from_sets(self, decision: NotForSets) -> None:
+        for row in self._rows(decision.faces):
+            if decision.is_on:
+                self.not_for_sets.add(row)
+                self.for_sets.pop(row, None)
+            else:
+                self.not_for_sets.discard(row)
+
+    def _include_in_sets(self, decision: ForSets) -> None:
+        for row in self._rows(decision.faces):
+            if decision.is_on:
+                self.for_sets[row] = decision.identity
+                self.not_for_sets.discard(row)
+            else:
+                self.for_sets.pop(row, None)
 
     def _ignore(self, faces: Iterable[FaceRef]) -> None:
         for row in self._rows(faces):

@@ -26,11 +26,12 @@ class Constraints:
     identities whose data was erased. ``merged``: old number to the number it was merged into, chains resolved.
     ``apart``: pairs of identities (lower first) that are two people. ``parted``: those of which faces of one were moved to the other, which says so of these faces. ``attached``: people (source, person id) whose
     identity a decision set. ``together``: faces whose pictures may hold one person twice. ``not_for_sets``: faces that
-    are not exported. ``later_faces``, ``later_identities``: what a moderator put off, with the id of that decision; an
+    are not exported; ``for_sets``: those that are in the face sets of an identity whatever rule would leave them out, with
+    that identity. ``later_faces``, ``later_identities``: what a moderator put off, with the id of that decision; an
     identity or a pair is a tuple of numbers, ascending. ``seen``: the questions that these decisions put off, by their ids. ``of_age`` and ``adults``: faces and identities that show an
     adult. ``anchors``: members that an identity had when a decision mentioned it; they are found there again after a new
-    import. ``births`` (ISO), ``minors``, ``locks``, ``labels``, ``hidden`` (from exports) and ``covers`` hold the last
-    decision for each identity. The value is that before, False or None where it was undone; without a decision there is no entry.
+    import. ``births`` (ISO), ``minors``, ``locks``, ``labels``, ``hidden`` (from exports), ``profiles_off`` (that are not written for it) and ``covers`` hold the last
+    decision for each identity. The value is that before, False, empty or None where it was undone; without a decision there is no entry.
     ``references``: the identity of each reference picture, by its digest.
     ``mentioned``: every number that any decision ever mentioned; no new identity gets one.
     """
@@ -48,6 +49,7 @@ class Constraints:
     attached: Mapping[tuple[str, str], int] = field(default_factory=dict)
     together: frozenset[int] = frozenset()
     not_for_sets: frozenset[int] = frozenset()
+    for_sets: Mapping[int, int] = field(default_factory=dict)
     later_faces: Mapping[int, int] = field(default_factory=dict)
     later_identities: Mapping[tuple[int, ...], int] = field(default_factory=dict)
     seen: Mapping[int, Seen] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class Constraints:
     locks: Mapping[int, bool] = field(default_factory=dict)
     labels: Mapping[int, str | None] = field(default_factory=dict, repr=False)
     hidden: Mapping[int, bool] = field(default_factory=dict)
+    profiles_off: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     covers: Mapping[int, FaceRef | None] = field(default_factory=dict)
     references: Mapping[str, int] = field(default_factory=dict)
     mentioned: frozenset[int] = field(default=frozenset(), compare=False)
@@ -137,6 +140,9 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
         },
         together=frozenset(active.together),
         not_for_sets=frozenset(active.not_for_sets),
+        for_sets={
+            face: current(number) for face, number in active.for_sets.items() if current(number) not in active.forgotten
+        },
         later_faces=active.later_faces,
         later_identities=active.later_identities,
         seen=active.seen,
@@ -148,6 +154,7 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
         locks=active.locks,
         labels=active.labels,
         hidden=active.hidden,
+        profiles_off=active.profiles_off,
         covers=active.covers,
         references={
             digest: current(number)

@@ -51,7 +51,8 @@ class Merge(_DecisionBase, frozen=True, tag="merge"):
     The parts are the same person as ``into``.
 
     From the parts follow ``label``, the name that ``into`` has from now on, instead of ``label_before``; ``cover``;
-    whether it is locked (``is_locked``) and never exported (``is_hidden``). Nothing changes where they have no value.
+    whether it is locked (``is_locked``) and never exported (``is_hidden``); the profiles that are not written for it any
+    more (``profiles_off``). Nothing changes where they have no value.
     """
 
     into: int
@@ -61,6 +62,7 @@ class Merge(_DecisionBase, frozen=True, tag="merge"):
     cover: FaceRef | None = None
     is_locked: bool = False
     is_hidden: bool = False
+    profiles_off: tuple[str, ...] = ()
 
 
 class Split(_DecisionBase, frozen=True, tag="split"):
@@ -170,6 +172,18 @@ class NotForSets(_DecisionBase, frozen=True, tag="not_for_sets"):
     is_on: bool = True
 
 
+class ForSets(_DecisionBase, frozen=True, tag="for_sets"):
+    """
+    These faces are in the face sets of ``identity``, whatever rule would leave them out; ``is_on=False`` reverts that.
+
+    They are while they are its members. Of this and ``NotForSets`` the later one counts.
+    """
+
+    faces: tuple[FaceRef, ...]
+    identity: int
+    is_on: bool = True
+
+
 class AllowTogether(_DecisionBase, frozen=True, tag="allow_together"):
     """The pictures of these faces may hold one person twice: a mirror, a collage."""
 
@@ -207,6 +221,17 @@ class NeverExport(_DecisionBase, frozen=True, tag="never_export"):
 
     identity: int
     is_on: bool = True
+
+
+class Profiles(_DecisionBase, frozen=True, tag="profiles"):
+    """
+    Nothing of an identity is written for the profiles ``off``, by name; for all others as the settings say.
+
+    A profile that the settings do not name, or that this version does not know, stays in the list.
+    """
+
+    identity: int
+    off: tuple[str, ...]
 
 
 class OfAge(_DecisionBase, frozen=True, tag="of_age"):
@@ -270,10 +295,12 @@ Decision = (
     | NotAFace
     | Later
     | NotForSets
+    | ForSets
     | AllowTogether
     | Forget
     | Erased
     | NeverExport
+    | Profiles
     | OfAge
     | BirthDate
     | Minor

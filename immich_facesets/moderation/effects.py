@@ -53,7 +53,7 @@ class Effect(msgspec.Struct, frozen=True):
         """Whether face sets may differ then; a lock, and what only questions depend on, leave them as they are."""
         if self.changes or self.released or self.new or self.merged or any(name != "lock" for _, name in self.settings):
             return True
-        return not {"confirmed", "not_for_sets", "of_age"}.isdisjoint(self.others)
+        return not {"confirmed", "not_for_sets", "for_sets", "of_age"}.isdisjoint(self.others)
 
 
 class Erasure(msgspec.Struct, frozen=True):
@@ -167,11 +167,21 @@ def _settings(before: Constraints, after: Constraints) -> tuple[tuple[int, str],
         found += [
             (number, words[name]) for number in sorted(old.keys() | new.keys()) if old.get(number) != new.get(number)
         ]
+    found += _profiles(before, after)
     sent = before.references.items() ^ after.references.items()
     found += [(number, "reference") for number in sorted({number for _, number in sent})]
     found += [(number, "stranger") for number in sorted(before.strangers ^ after.strangers)]
     found += [(number, "forgotten") for number in sorted(after.forgotten - before.forgotten)]
     return tuple(found + [(number, "of_age") for number in sorted(before.adults ^ after.adults)])
+
+
+def _profiles(before: Constraints, after: Constraints) -> list[tuple[int, str]]:
+    """Return the identities for which another list of profiles is written: fewer, or only more."""
+    found: list[tuple[int, str]] = []
+    for number in sorted(before.profiles_off.keys() | after.profiles_off.keys()):
+        old, new = ({*one.profiles_off.get(number, ())} for one in (before, after))
+        found += [(number, "profiles_off" if new - old else "profiles_on")] if old != new else []
+    return found
 
 
 def _others(before: Constraints, after: Constraints) -> tuple[str, ...]:
@@ -186,6 +196,7 @@ def _others(before: Constraints, after: Constraints) -> tuple[str, ...]:
         "attached",
         "together",
         "not_for_sets",
+        "for_sets",
         "later_faces",
         "later_identities",
         "of_age",

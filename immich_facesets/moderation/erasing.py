@@ -18,6 +18,7 @@ from immich_facesets.moderation.decisions import (
     Erased,
     FaceRef,
     Forget,
+    ForSets,
     Ignore,
     KeepApart,
     Label,
@@ -31,6 +32,7 @@ from immich_facesets.moderation.decisions import (
     NotForSets,
     OfAge,
     Part,
+    Profiles,
     ReferencePicture,
     Reject,
     Split,
@@ -115,7 +117,7 @@ def redacted_parts(parts: Iterable[Part], who: Forgotten) -> tuple[Part, ...]:
     )
 
 
-def redacted(decision: Decision, who: Forgotten) -> Decision:  # noqa: PLR0911 one flat arm for each kind
+def redacted(decision: Decision, who: Forgotten) -> Decision:  # noqa: C901, PLR0911 one flat arm for each kind
     """Return what a decision says of others, or ``Erased`` where nothing is left of it. Numbers alone may stay."""
     match decision:
         case Forget() | Erased() | Undo():
@@ -130,11 +132,13 @@ def redacted(decision: Decision, who: Forgotten) -> Decision:  # noqa: PLR0911 o
             return _faces_only(decision, who)
         case Ignore() | Later() | OfAge():
             return _subject(decision, who)
+        case ForSets():
+            return Erased() if decision.identity in who.numbers else _faces_only(decision, who)
         case KeepApart():
             return Erased() if who.numbers & {decision.identity, decision.other} else decision
         case Cover() | ReferencePicture():
             return Erased() if decision.identity in who.numbers or who.holds(decision.face) else decision
-        case Lock() | Unlock() | NeverExport() | BirthDate() | Minor():
+        case Lock() | Unlock() | NeverExport() | Profiles() | BirthDate() | Minor():
             return Erased() if decision.identity in who.numbers else decision
         case _:
             assert_never(decision)
@@ -145,7 +149,7 @@ def _others(faces: Iterable[FaceRef], who: Forgotten) -> tuple[FaceRef, ...]:
 
 
 def _faces_only(
-    decision: Split | Move | Confirm | Reject | NotAFace | NotForSets | AllowTogether, who: Forgotten
+    decision: Split | Move | Confirm | Reject | NotAFace | NotForSets | ForSets | AllowTogether, who: Forgotten
 ) -> Decision:
     kept = _others(decision.faces, who)
     return msgspec.structs.replace(decision, faces=kept) if kept else Erased()

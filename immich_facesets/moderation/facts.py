@@ -60,7 +60,8 @@ class Facts:
     ``faces``: by id, the members of the identities, and all faces of the pictures of the faces that it names.
     ``identities``: by number. ``named``: the identities with faces or reference pictures that have a name, by ``name_key``. ``records``: all
     decisions by id, and ``constraints``, what follows from them. ``next_number``: one past the highest ever used.
-    ``references``: the reference pictures that it names, by id.
+    ``references``: the reference pictures that it names, by id. ``profiles``: the names of the export profiles that can be
+    switched off.
     ``resolve`` finds the face of a reference, and ``nearest`` the identity to which a face that came later belongs.
     """
 
@@ -73,6 +74,7 @@ class Facts:
     resolve: Resolve = field(repr=False)
     nearest: Nearest = field(repr=False)
     references: Mapping[int, KnownReference] = field(default_factory=dict)
+    profiles: frozenset[str] = frozenset()
 
     def identity(self, number: int) -> KnownIdentity:
         """Return the current identity of a number; ``RequestError`` (404) where there is none."""

@@ -26,7 +26,15 @@ def merge(request: MergePeople, facts: Facts) -> Merge:
         cover=next((one.cover for one in parts if one.cover), None) if into.cover is None else None,
         is_locked=not into.is_locked and any(one.is_locked for one in parts),
         is_hidden=not into.is_hidden and any(one.is_hidden for one in parts),
+        profiles_off=_profiles_off(into, parts, facts),
     )
+
+
+def _profiles_off(into: KnownIdentity, parts: list[KnownIdentity], facts: Facts) -> tuple[str, ...]:
+    """Return the profiles that are written for the survivor, and not for a part."""
+    known = facts.constraints.profiles_off
+    off = {name for one in parts for name in known.get(one.number, ())}
+    return tuple(sorted(off - {*known.get(into.number, ())}))
 
 
 def _chosen_label(request: MergePeople, into: KnownIdentity, parts: list[KnownIdentity]) -> str | None:

@@ -41,6 +41,7 @@ from immich_facesets.moderation.requests import (
     HoldFromSets,
     IgnoreOthers,
     IgnoreStrangers,
+    IncludeInSets,
     KeepTwoApart,
     LockIdentity,
     MarkMinor,
@@ -58,8 +59,10 @@ from immich_facesets.moderation.requests import (
     Request,
     SplitPerson,
     StateBirthDate,
+    SwitchProfiles,
     UndoDecision,
 )
+from immich_facesets.moderation.set_choices import include_in_sets, switch_profiles
 from immich_facesets.moderation.undoing import redo, undo
 from immich_facesets.names import name_key
 
@@ -87,6 +90,10 @@ def decisions_of(request: Request, facts: Facts) -> tuple[Decision, ...]:  # noq
             return (_put_off(request, facts),)
         case HoldFromSets():
             return (NotForSets(refs(facts.find(request.faces)), is_on=request.is_on),)
+        case IncludeInSets():
+            return include_in_sets(request, facts)
+        case SwitchProfiles():
+            return (switch_profiles(request, facts),)
         case LockIdentity() | NeverExportIdentity() | MarkMinor():
             return (_switch(request, facts),)
         case ForgetPerson():

@@ -14,6 +14,8 @@ Chosen = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | FaceRef
 
 Name = Annotated[str, msgspec.Meta(max_length=500)]
 
+ProfileName = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+
 
 Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$")]
 """A year, a month or a day, ISO 8601."""
@@ -127,6 +129,12 @@ class HoldFromSets(_FacesRequest, frozen=True, tag="not_for_sets"):
     is_on: bool = True
 
 
+class IncludeInSets(_FacesRequest, frozen=True, tag="for_sets"):
+    """These faces are in the face sets of the identity of which each is a member; ``is_on=False`` reverts that."""
+
+    is_on: bool = True
+
+
 class LockIdentity(_RequestBase, frozen=True, tag="lock"):
     """Grouping changes this identity no more; ``is_on=False`` unlocks it."""
 
@@ -153,6 +161,20 @@ class NeverExportIdentity(_RequestBase, frozen=True, tag="never_export"):
 
     identity: Number
     is_on: bool = True
+
+
+class SwitchProfiles(_RequestBase, frozen=True, tag="profiles"):
+    """The export profiles ``off`` are not written for an identity any more, and those of ``on`` are again."""
+
+    identity: Number
+    off: tuple[ProfileName, ...] = ()
+    on: tuple[ProfileName, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.off and not self.on:
+            raise ValueError("name a profile to switch off or on")
+        if both := {*self.off} & {*self.on}:
+            raise ValueError(f"{', '.join(sorted(both))} cannot be switched off and on at once")
 
 
 class ForgetPerson(_RequestBase, frozen=True, tag="forget"):
@@ -236,10 +258,12 @@ Request = (
     | MarkNotAFace
     | PutOff
     | HoldFromSets
+    | IncludeInSets
     | LockIdentity
     | NameIdentity
     | ChooseCover
     | NeverExportIdentity
+    | SwitchProfiles
     | ForgetPerson
     | KeepTwoApart
     | AllowTwice

@@ -21,7 +21,7 @@ from service.store.reference_pictures import KeptPicture
 
 log = structlog.get_logger(__name__)
 
-_WITHDRAWS = frozenset({"never_export", "stranger"})
+_WITHDRAWS = frozenset({"never_export", "profiles_off", "stranger"})
 """The settings after which exports of an identity must not stay."""
 
 
@@ -78,7 +78,7 @@ async def withdraw_exports(
     store: Store, tree: ExportTree, numbers: frozenset[int], author: Author, now: datetime
 ) -> int:
     """
-    Remove the exports of those of these identities that must not be exported; return how many directories went.
+    Remove the exports of these identities that must not be there; return how many directories went.
 
     Forms of everybody go, and lists of people lose these: the next publish writes the forms again. After a kill it
     removes the rest.

@@ -14,7 +14,7 @@ from service.store.upsert import upsert
 
 def follow_settings(tx: Connection, decided: Constraints, now: Any) -> None:
     """
-    Let the rows of identities have what decisions set: label, lock, cover, exports, strangers, merges.
+    Let the rows of identities have what decisions set: label, lock, cover, exports, profiles, strangers, merges.
 
     A merged number has a row, too, so that it is never given again and leads to its survivor.
     """
@@ -25,6 +25,8 @@ def follow_settings(tx: Connection, decided: Constraints, now: Any) -> None:
         wanted.setdefault(number, {})["label"] = label
     for number, is_hidden in decided.hidden.items():
         wanted.setdefault(number, {})["never_export"] = is_hidden
+    for number, off in decided.profiles_off.items():
+        wanted.setdefault(number, {})["profiles_off"] = list(off)
     for number, cover in decided.covers.items():
         wanted.setdefault(number, {})["cover"] = None if cover is None else msgspec.to_builtins(cover)
     known = {row.number: row for row in tx.execute(select(identities))}

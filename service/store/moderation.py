@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, select
 
 from immich_facesets.errors import SetupError
+from immich_facesets.exports.registry import SWITCHABLE
 from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import (
     FaceRef,
@@ -179,6 +180,7 @@ def facts_of(
         next_number=max([highest_number(tx), *decided.mentioned]) + 1,
         resolve=resolve,
         nearest=lambda since, groups: _nearest(tx, since, groups),
+        profiles=SWITCHABLE,
     )
 
 

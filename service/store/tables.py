@@ -361,6 +361,7 @@ identities = Table(
     Column("named_by_person", String(200)),
     Column("is_locked", Boolean, nullable=False, default=False),
     Column("never_export", Boolean, nullable=False, default=False),
+    Column("profiles_off", JSON, nullable=False, default=list, server_default="[]"),  # names: not written for it
     Column("is_stranger", Boolean, nullable=False, default=False, server_default=false()),  # ignored for good
     Column("merged_into", Integer),  # the number that a moderator merged it into; chains are resolved
     Column("cover", JSON(none_as_null=True)),  # {"sha256": ..., "box": ...} of the face that a moderator chose

@@ -154,7 +154,7 @@ def _faces_of(tx: Connection, sha256: str) -> list[int]:
 
 
 def _settings(tx: Connection) -> dict[str, object]:
-    names = ("label", "is_locked", "never_export", "is_stranger", "merged_into", "cover")
+    names = ("label", "is_locked", "never_export", "profiles_off", "is_stranger", "merged_into", "cover")
     rows = tx.execute(select(t.identities).order_by(t.identities.c.number))
     attached = tx.execute(select(t.people).where(t.people.c.identity.is_not(None)))
     return {

@@ -13,8 +13,8 @@ from service.store.chunks import chunks
 from service.store.tables import decisions, faces
 
 _OF_FACES_ALONE = (
-    "move", "confirm", "reject", "split", "keep_apart", "allow_together", "of_age", "not_a_face", "not_for_sets", "later",
-    "erased", "reference",
+    "move", "confirm", "reject", "split", "keep_apart", "allow_together", "of_age", "not_a_face", "not_for_sets", "for_sets",
+    "later", "erased", "reference",
 )  # fmt: skip
 """Kinds of decisions, of which there are many, that say nothing of an identity as a whole."""
 
@@ -33,6 +33,10 @@ class Standing:
 
     def is_never_exported(self, row: Any) -> bool:
         return self.effect.hidden.get(row.number, bool(row.never_export))
+
+    def profiles_off(self, number: int) -> tuple[str, ...]:
+        """Return the export profiles that are not written for an identity."""
+        return self.effect.profiles_off.get(number, ())
 
     @property
     def hidden(self) -> frozenset[int]:

@@ -15,6 +15,7 @@ from immich_facesets.moderation.decisions import (
     Decision,
     FaceRef,
     Forget,
+    ForSets,
     Ignore,
     KeepApart,
     Label,
@@ -28,6 +29,7 @@ from immich_facesets.moderation.decisions import (
     NotForSets,
     OfAge,
     Part,
+    Profiles,
     Reject,
     Split,
     Undo,
@@ -261,6 +263,30 @@ class TestWhatPeopleMean:
     def test_the_right_person_not_for_sets(self) -> None:
         assert said(NotForSets((face(1), face(2))), NotForSets((face(2),), is_on=False)).not_for_sets == {1}
         assert said(NotForSets((face(1),)), NotForSets((face(1),), is_on=False), Undo(2)).not_for_sets == {1}
+
+    def test_of_included_and_left_out_the_later_counts_and_an_undo_brings_the_earlier_back(self) -> None:
+        included, left_out = ForSets((face(1), face(2)), identity=5), NotForSets((face(1),))
+        both, only, nothing = {1: 5, 2: 5}, {2: 5}, frozenset[int]()
+        assert (dict(said(included).for_sets), said(included).not_for_sets) == (both, nothing)
+        then = said(included, left_out)
+        assert (dict(then.for_sets), then.not_for_sets) == (only, frozenset({1}))
+        then = said(left_out, included)
+        assert (dict(then.for_sets), then.not_for_sets) == (both, nothing)
+        assert said(included, left_out, Undo(2)) == said(included, Undo(9), Undo(9))
+        assert said(left_out, included, Undo(2)).not_for_sets == {1}
+        assert said(included, ForSets((face(2),), identity=5, is_on=False)).for_sets == {1: 5}
+        assert said(included, Merge(8, (Part(5),))).for_sets == {1: 8, 2: 8}, "it follows a merge"
+        assert said(included, Forget(5)).for_sets == {}
+
+    def test_profiles_are_those_of_the_last_list_and_of_merged_people_until_the_next(self) -> None:
+        one, two = Profiles(1, ("xmp",)), Profiles(2, ("kohya",))
+        assert said(one, Profiles(1, ("kohya", "later"))).profiles_off == {1: ("kohya", "later")}
+        assert said(one, Undo(1)).profiles_off == {1: ()}
+        merge = Merge(1, (Part(2),), profiles_off=("kohya",))
+        assert said(one, two, merge).profiles_off[1] == ("kohya", "xmp")
+        assert said(one, two, merge, Undo(3)).profiles_off == {1: ("xmp",), 2: ("kohya",)}
+        assert said(two, merge, Undo(2)).profiles_off == {1: (), 2: ("kohya",)}
+        assert said(two, merge, Profiles(1, ())).profiles_off[1] == (), "it can be switched on again"
 
     def test_birth_dates_and_minors_by_hand_follow_a_merge(self) -> None:
         demand = said(BirthDate(2, "2010-05-01"), Minor(2), Merge(1, (Part(2),)))

@@ -11,8 +11,10 @@ from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import (
     AllowTwice,
     ConfirmFaces,
+    HoldFromSets,
     IgnoreOthers,
     IgnoreStrangers,
+    IncludeInSets,
     KeepTwoApart,
     LockIdentity,
     MarkNotAFace,
@@ -22,6 +24,7 @@ from immich_facesets.moderation.requests import (
     RejectFaces,
     Request,
     SplitPerson,
+    SwitchProfiles,
     UndoDecision,
 )
 from service.store import decisions
@@ -58,6 +61,10 @@ def a_request(dice: random.Random, library: Moderated) -> Request:
         NameIdentity(identity=one, label=dice.choice(["Ada", "Bob", None]), is_namesake=True),
         KeepTwoApart(identity=one, other=two),
         AllowTwice(faces=faces[:1]),
+        HoldFromSets(faces=faces, is_on=dice.random() < 0.7),
+        IncludeInSets(faces=faces, is_on=dice.random() < 0.7),
+        SwitchProfiles(identity=one, off=(dice.choice(["kohya", "xmp"]),)),
+        SwitchProfiles(identity=one, on=(dice.choice(["kohya", "xmp"]),)),
         *(UndoDecision(decision=max(1, dice.randint(made - 3, max(made, 1)))) for _ in range(4)),
     ]
     return dice.choice(kinds)
@@ -117,6 +124,19 @@ def test_replayed_on_a_fresh_import_a_sequence_ends_in_the_same_state(
     holds(again)
     assert fixed_by_place(again) == fixed_by_place(library)
     assert again.parts() == library.parts()
+    assert exported_by_place(again) == exported_by_place(library)
+
+
+def exported_by_place(library: Moderated) -> tuple[set[tuple[str, int]], set[tuple[frozenset[tuple[str, int]], str]]]:
+    """The faces that are included by hand, and the profiles that are switched off for the people, whatever the numbers."""
+    known, members = library.store.read_now(decisions.constraints_now, "space-1"), library.members()
+    included = {key for key, number in members.items() if known.for_sets.get(library.face(*key)) == number}
+    off = {
+        (frozenset(key for key, to in members.items() if to == number), profile)
+        for number in set(members.values())
+        for profile in known.profiles_off.get(number, ())
+    }
+    return included, off
 
 
 def fixed_by_place(library: Moderated) -> dict[tuple[str, int], int | None]:

@@ -76,7 +76,15 @@ def test_a_merge_is_the_only_kind_of_decision_that_names_people() -> None:
         ("Forget", "salt"),
         ("Forget", "marks"),
     }  # of accounts, which stay when a source is renamed
-    assert texts == {*labels, *digests, ("BirthDate", "birth_date"), ("Part", "people"), ("FaceRef", "sha256")}
+    profiles = {("Merge", "profiles_off"), ("Profiles", "off")}
+    assert texts == {
+        *labels,
+        *digests,
+        *profiles,
+        ("BirthDate", "birth_date"),
+        ("Part", "people"),
+        ("FaceRef", "sha256"),
+    }
 
 
 def test_every_column_that_holds_the_name_of_a_source_is_known() -> None:
