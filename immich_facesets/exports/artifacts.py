@@ -106,7 +106,7 @@ def form_of_faceset(
     title, stem: the name of the person and the era for users, and as a file name.
     vectors: (n, d) of the picked faces, as long as the recogniser makes them, for profiles that need them.
     first_enriched: the points of the first of them, for profiles that need them.
-    most_scale: faces whose picture would be enlarged more are left out; None for none.
+    most_scale: faces whose picture would be enlarged more are left out, but those included by hand; None for none.
     framing: how much of the original its pictures show.
     captions: how the captions of its pictures are made.
     """
@@ -126,7 +126,8 @@ def form_of_faceset(
         )
 
     if most_scale is not None and framing is Framing.FACE:  # the picture of a cut is never enlarged
-        enlarged = [face for face in faceset.faces if picture(face).scale > most_scale]
+        free = (face for face in faceset.faces if not face.candidate.is_included)
+        enlarged = [face for face in free if picture(face).scale > most_scale]
         faceset = without(faceset, {face.candidate.face.face_id: Reason.ENLARGED for face in enlarged})
     faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
     if not faces:

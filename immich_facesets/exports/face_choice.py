@@ -90,17 +90,19 @@ def picked(
     """
     Return so many faces of a face set, None for all, in the order of their ranks; for swapping no minor's.
 
-    ``weights``: None for those of readers that average, or that show. Painted crops are taken only when there are too
-    few others. Averaged faces have a floor of sharpness and size (``Faceset.averaged``), so that there may be fewer than
+    ``weights``: None for those of readers that average, or that show. Faces that were included by hand come first.
+    Painted crops are taken only when there are too few others. Averaged faces have a floor of sharpness and size (``Faceset.averaged``), so that there may be fewer than
     asked for. A larger choice holds the smaller one.
     """
     if count is None:
         return faceset.swappable if is_for_swapping else faceset.faces
     faces = faceset.averaged if is_for_swapping else faceset.faces
     weights = weights or (FOR_AVERAGING if is_for_swapping else FOR_SHOWING)
-    clean = [row for row, face in enumerate(faces) if not face.is_masked]
-    painted = [row for row, face in enumerate(faces) if face.is_masked]
-    order = [*_ordered(faces, clean, weights), *_ordered(faces, painted, weights)]
+    included = [row for row, face in enumerate(faces) if face.candidate.is_included]
+    others = [row for row, face in enumerate(faces) if not face.candidate.is_included]
+    clean = [row for row in others if not faces[row].is_masked]
+    painted = [row for row in others if faces[row].is_masked]
+    order = [row for rows in (included, clean, painted) for row in _ordered(faces, rows, weights)]
     return tuple(faces[row] for row in sorted(order[:count]))
 
 

@@ -73,7 +73,7 @@ class Choice:
 
 def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules: ExportRules) -> Shortlist:
     """
-    Apply the gates, find near-duplicates and rank. ``vectors``: (n, d), unit length, row i belongs to candidate i.
+    Apply the gates, but to faces that were included by hand; find near-duplicates and rank. ``vectors``: (n, d), unit length, row i belongs to candidate i.
 
     The result does not depend on the order of the candidates. The centroid is the normalised mean of the faces that
     pass ``rules.gate``, near-duplicates pooled to one. Without any such face, it is the mean of all.
@@ -91,12 +91,13 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
     omitted: list[Omission] = []
     for row, candidate in enumerate(candidates):
         checkpoint()
+        is_free = not candidate.is_included
         distance = round(max(0.0, float(distances[row])), 4)
-        if candidate.face.face_short < rules.min_face_short:
+        if is_free and candidate.face.face_short < rules.min_face_short:
             omitted.append(Omission(candidate, Reason.SMALL))
-        elif distance > rules.outlier and not candidate.is_confirmed:
+        elif is_free and distance > rules.outlier and not candidate.is_confirmed:
             omitted.append(Omission(candidate, Reason.OUTLIER))
-        elif candidate.visible.face < LEAST_OF_FACE or candidate.visible.crop < LEAST_OF_CROP:
+        elif is_free and (candidate.visible.face < LEAST_OF_FACE or candidate.visible.crop < LEAST_OF_CROP):
             omitted.append(Omission(candidate, Reason.OUTSIDE))
         else:
             parts = quality(candidate.face, candidate.details, inside=candidate.visible.crop)
@@ -117,22 +118,26 @@ def choose(shortlist: Shortlist, checks: Mapping[int, Check]) -> Choice:
     Return the best face of every group of near-duplicates whose crop passed its check; ``checks`` by ``face_id``.
 
     A crop that is not painted over is better than any painted one, also in rank. One that lies wholly in its picture is
-    better than others. When the best of a group fails, the next best takes its place and needs a check in turn.
+    better than others. When the best of a group fails, the next best takes its place and needs a check in turn. Faces that
+    were included by hand come before all others of their group, and each of them is chosen.
     """
     omitted = list(shortlist.omitted)
     places: dict[int, tuple[int, ...]] = {}
+    included: set[int] = set()
     for place, face in enumerate(shortlist.ranked):
         check = checks.get(face.candidate.face.face_id)
         if check is None or check.verdict is Verdict.OK:
             is_masked = check is not None and check.is_masked
-            places[place] = (is_masked, face.candidate.visible.crop < INTACT, place)
+            is_included = face.candidate.is_included
+            places[place] = (not is_included, is_masked, face.candidate.visible.crop < INTACT, place)
+            included.update((place,) if is_included else ())
         else:
             omitted.append(Omission(face.candidate, _REASON_OF[check.verdict]))
-    chosen = set(collapse(shortlist.groups, places))
+    chosen = included.union(collapse(shortlist.groups, places))
     omitted += [
         Omission(shortlist.ranked[place].candidate, Reason.NEAR_DUPLICATE) for place in places if place not in chosen
     ]
-    ranks = sorted(chosen, key=lambda place: (places[place][0], place))
+    ranks = sorted(chosen, key=lambda place: (places[place][1], place))
     faces = tuple(_checked(shortlist.ranked[place], checks) for place in ranks)
     return Choice(
         faces=faces,

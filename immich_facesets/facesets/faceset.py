@@ -93,7 +93,8 @@ class Candidate:
     without a crop;
     ``visible``: how much of it lies in the picture; ``taken``: local ISO date or None; ``held``: why the face may show a minor, None where it does not; ``details``:
     results of further models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how``
-    the face became a member; ``is_confirmed``: a moderator confirmed that it shows the person.
+    the face became a member; ``is_confirmed``: a moderator confirmed that it shows the person; ``is_included``: one included it by
+    hand, whatever rule would leave it out.
     """
 
     face: Face
@@ -107,6 +108,7 @@ class Candidate:
     how: str | None = None
     visible: Visible = WHOLLY
     is_confirmed: bool = False
+    is_included: bool = False
 
     @property
     def place_in_order(self) -> tuple[str, float, float, float, float]:
@@ -215,15 +217,18 @@ class Faceset:
         """
         Return the faces allowed in a bundle whose reader averages them.
 
-        While there are enough sharp faces of a good size, no other one is among them, even of a day of its own.
+        While there are enough sharp faces of a good size, no other one is among them, even of a day of its own. Faces
+        that were included by hand always are.
         """
         faces = self.swappable
-        good = tuple(
-            face
+        good = {
+            face.candidate.face.face_id
             for face in faces
             if face.quality.sharpness >= SHARP and face.candidate.face.face_short >= UNENLARGED and not face.is_masked
-        )
-        return good if len(good) >= FEW_SHARP else faces
+        }
+        if len(good) < FEW_SHARP:
+            return faces
+        return tuple(face for face in faces if face.candidate.is_included or face.candidate.face.face_id in good)
 
     @property
     def known(self) -> int:
@@ -238,6 +243,17 @@ class Faceset:
     def left_out(self) -> dict[str, int]:
         """Return how many faces are left out, by reason; those held back are left out of the swap bundles only."""
         counts = Counter(str(omission.reason) for omission in self.omitted) + self.held_back
+        return {reason: counts[reason] for reason in sorted(counts)}
+
+    @property
+    def included(self) -> int:
+        """Return how many faces are in it that were included by hand."""
+        return sum(face.candidate.is_included for face in self.faces)
+
+    @property
+    def not_included(self) -> dict[str, int]:
+        """Return how many faces are left out although they were included by hand, by reason."""
+        counts = Counter(str(one.reason) for one in self.omitted if one.candidate.is_included)
         return {reason: counts[reason] for reason in sorted(counts)}
 
     @property

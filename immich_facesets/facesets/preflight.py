@@ -66,6 +66,7 @@ def check_faceset(faceset: Faceset, top: int) -> Preflight:
     findings = [
         *_few(faceset, top),
         *_held(faceset),
+        *_not_included(faceset),
         *_events(sizes, undated, len(faceset.faces)),
         *_looks(shown, len(faceset.faces)),
     ]
@@ -84,6 +85,7 @@ def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
         "events": {"count": report.events, "largest": report.largest_event, "undated": report.undated},
         "known": faceset.known,
         "left_out": faceset.left_out,
+        **_included(faceset),
         "left_out_faces": [
             {
                 "reason": str(omission.reason),
@@ -91,6 +93,7 @@ def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
                 "crop_sha256": omission.candidate.crop_sha256,
                 "taken": omission.candidate.taken,
                 "assets": [asdict(place) for place in sorted(omission.candidate.places)],
+                **({"is_included": True} if omission.candidate.is_included else {}),
             }
             for omission in faceset.omitted
         ],
@@ -117,6 +120,23 @@ def _held(faceset: Faceset) -> list[Finding]:
         return []
     message = f"{number} of {len(faceset.faces)} faces may show a minor and are in no bundle for swapping"
     return [Finding("held_back", message, number, 0)]
+
+
+def _included(faceset: Faceset) -> dict[str, Any]:
+    """Return the counts of faces that were included by hand; nothing where there is none."""
+    refused = faceset.not_included
+    if not faceset.included and not refused:
+        return {}
+    return {"included": {"faces": faceset.included, "left_out": refused}}
+
+
+def _not_included(faceset: Faceset) -> list[Finding]:
+    refused = faceset.not_included
+    if not refused:
+        return []
+    number = sum(refused.values())
+    told = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in refused.items())
+    return [Finding("not_included", f"faces included by hand and left out: {number} ({told})", number, 0)]
 
 
 def _events(sizes: Counter[int], undated: int, count: int) -> list[Finding]:

@@ -126,6 +126,11 @@ class Publish:
                 "have faces, and people who must never be exported are not",
                 status=404,
             )
+        if identity is not None and request.profile.name in facts.profiles_off.get(identity, ()):
+            raise RequestError(
+                f"{request.profile.name} is switched off for identity {identity}: 'immich-facesets identities profiles "
+                f"{identity} --on {request.profile.name}' switches it on"
+            )
         facesets = await self._choose(facts if identity is None else facts.of_one(identity))
         if facesets is None:
             return

@@ -1,7 +1,7 @@
 """Candidates for publishing: the faces of every identity with their crops, places, names and dates."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Self
@@ -33,7 +33,9 @@ _HASHES_AT_ONCE = 200
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    All facts about the identities except the embeddings. ``confirmed``: the faces that a moderator confirmed. ``held``: the faces that may show a minor, by face id.
+    All facts about the identities except the embeddings. ``confirmed``: the faces that a moderator confirmed. ``included``:
+    the identity in whose face sets each face is that was included by hand. ``held``: the faces that may show a minor, by
+    face id. ``profiles_off``: those that are not written for an identity.
 
     ``pad_ratio``: the margin of a finished crop. ``min_face_short``: the short edge, in pixels, of the smallest face
     to export.
@@ -49,6 +51,8 @@ class Facts:
     pad_ratio: float
     min_face_short: float
     confirmed: frozenset[int] = frozenset()
+    included: Mapping[int, int] = field(default_factory=dict)
+    profiles_off: Mapping[int, Collection[str]] = field(default_factory=dict)
 
     @property
     def crops(self) -> dict[int, StoredCrop]:
@@ -58,11 +62,11 @@ class Facts:
 
     def usable(self, members: Sequence[Member]) -> list[Member]:
         """
-        Return the members with a place that are large enough for an export, and have a crop.
+        Return the members with a place that are large enough for an export or included by hand, and have a crop.
 
-        Smaller ones may have a crop, too, from a time with another setting; the result is the same without it.
+        Other smaller ones may have a crop, too, from a time with another setting; the result is the same without it.
         """
-        return [one for one in self._placed(members) if one.crop is not None and not self._is_small(one)]
+        return [one for one in self._placed(members) if one.crop is not None and self._is_able(one)]
 
     def too_small(self, members: Sequence[Member]) -> tuple[Omission, ...]:
         """Return the members with a place that are left out for their size, or for want of a crop."""
@@ -75,6 +79,13 @@ class Facts:
 
     def _placed(self, members: Sequence[Member]) -> list[Member]:
         return [member for member in members if self.places.get(member.face.sha256)]
+
+    def is_included(self, member: Member) -> bool:
+        """Return whether a member was included in the face sets of its identity by hand."""
+        return self.included.get(member.face.face_id) == member.identity
+
+    def _is_able(self, member: Member) -> bool:
+        return self.is_included(member) or not self._is_small(member)
 
     def _is_small(self, member: Member) -> bool:
         return member.face.face_short < self.min_face_short
@@ -133,6 +144,8 @@ async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: fl
         pad_ratio=pad_ratio,
         min_face_short=min_face_short,
         confirmed=decided.confirmed,
+        included=decided.for_sets,
+        profiles_off=decided.profiles_off,
     )
 
 
@@ -150,6 +163,8 @@ async def facts_for_eras(store: Store, space: str, identity: int, *, pad_ratio: 
         held={},
         pad_ratio=pad_ratio,
         min_face_short=min_face_short,
+        confirmed=decided.confirmed,
+        included=decided.for_sets,
     )
 
 
@@ -198,6 +213,7 @@ def _candidate(member: Member, facts: Facts) -> Candidate:
         details=facts.details.get(face.face_id),
         how=member.how,
         is_confirmed=face.face_id in facts.confirmed,
+        is_included=facts.is_included(member),
         visible=WHOLLY if crop is None else _visible(face, crop, facts.pad_ratio),
     )
 

@@ -7,6 +7,7 @@ no further look.
 
 import asyncio
 import hashlib
+import math
 from collections.abc import AsyncIterator, Sequence
 
 import cv2
@@ -62,9 +63,13 @@ class CropChecks:
         face_ids = [face.candidate.face.face_id for face in faces]
         stored = await self._context.store.read(exports.crop_facts, face_ids, self._facts_key)
         facts = {face_id: decoded(body) for face_id, body in stored.items()}
-        earlier = self._earlier([face_id for face_id in face_ids if face_id not in facts], identity)
+        included = {face.candidate.face.face_id for face in faces if face.candidate.is_included}
+        earlier = self._earlier([face_id for face_id in face_ids if face_id not in {*facts, *included}], identity)
         facts |= await self._look_at([face for face in faces if face.candidate.face.face_id not in {*facts, *earlier}])
-        checks = {face_id: check(found, centroid, self.rules.outlier) for face_id, found in facts.items()}
+        checks = {
+            face_id: check(found, centroid, outlier_of(self.rules, is_included=face_id in included))
+            for face_id, found in facts.items()
+        }
         self._strangers |= {face_id: found.finished.strangers for face_id, found in facts.items()}
         return checks | earlier
 
@@ -235,6 +240,11 @@ class CropChecks:
         """
         request = FacesRequest(suspects=suspects)
         return await self._isolation.ask(await asyncio.to_thread(_bmp, picture), request)
+
+
+def outlier_of(rules: ExportRules, *, is_included: bool) -> float:
+    """Return the distance above which a crop is another person's; none for a face that was included by hand."""
+    return math.inf if is_included else rules.outlier
 
 
 def _digest(text: str) -> str:

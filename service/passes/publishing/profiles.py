@@ -46,6 +46,7 @@ class ProfileArtifacts:
         self._cuts = cuts
         self._draw = draw
         self._labels = facts.labels
+        self._off = facts.profiles_off
         self._captions = Captions(context.settings.caption, facts.birth_dates)
         self.refused: SetupError | None = None
         self.away: CircuitOpenError | SetupError | None = None
@@ -96,8 +97,9 @@ class ProfileArtifacts:
         names = profile.directory_names(labels) if profile.directory_names is not None else {}
         titles = titles_of({_key(faceset): faceset.label for faceset in chosen})
         stems = file_stems_of(titles)
+        wanted = [faceset for faceset in chosen if profile.name not in self._off.get(faceset.identity, ())]
         artifacts = []
-        for faceset in await self._framed(request, await self._coloured(profile, chosen), names):
+        for faceset in await self._framed(request, await self._coloured(profile, wanted), names):
             vectors, first_enriched = await self._knowledge(profile, request, faceset)
             if self._stop.is_set():
                 return []
@@ -124,10 +126,11 @@ class ProfileArtifacts:
         return [artifact for artifact in artifacts if artifact is not None]
 
     async def _coloured(self, profile: FacesetProfile, facesets: Sequence[Faceset]) -> list[Faceset]:
-        """Return the face sets without the faces that have no colours, for a profile that needs them."""
+        """Return the face sets without the faces that have no colours, for a profile that needs them; some are included by hand."""
         if not profile.needs_colour:
             return list(facesets)
-        grey = [await self._checks.monochrome(faceset.faces) for faceset in facesets]
+        free = ([face for face in faceset.faces if not face.candidate.is_included] for faceset in facesets)
+        grey = [await self._checks.monochrome(faces) for faces in free]
         return [
             without(faceset, dict.fromkeys(faces, Reason.MONOCHROME))
             for faceset, faces in zip(facesets, grey, strict=True)
@@ -220,12 +223,13 @@ class ProfileArtifacts:
         return [artifact for artifact in artifacts if artifact is not None]
 
     async def _library_faces(self, profile: LibraryProfile) -> list[LibraryFace]:
-        """Return all faces that may be exported, with the results of further models where the profile needs them."""
+        """Return the faces that the profile may have, with the results of further models where it needs them."""
         space = self._info.space
         enriched = await self._store.read(enrichments.enriched_faces, space) if profile.needs_vectors else {}
         return [
             LibraryFace(face, identity, self._labels.get(identity), enriched.get(face.face_id, NOTHING_FOUND))
             for face, identity in await self._store.read(placed_pictures.exportable_faces, space)
+            if profile.name not in self._off.get(identity, ())
         ]
 
     async def _library(
