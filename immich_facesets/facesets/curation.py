@@ -146,6 +146,20 @@ def choose(shortlist: Shortlist, checks: Mapping[int, Check]) -> Choice:
     )
 
 
+def provisional(shortlist: Shortlist, checks: Mapping[int, Check]) -> tuple[Choice, frozenset[int]]:
+    """
+    Return the choice in which crops without a check count as good, and which of its faces have such crops, by face id.
+
+    ``checks``: those that are known, by face id.
+    """
+    known, assumed = dict(checks), set[int]()
+    while (choice := choose(shortlist, known)).unchecked:
+        some = {face.candidate.face.face_id for face in choice.unchecked}
+        known |= {face_id: Check(Verdict.OK) for face_id in some}
+        assumed |= some
+    return choice, frozenset(assumed & {face.candidate.face.face_id for face in choice.faces})
+
+
 def build_faceset(
     choice: Choice,
     *,

@@ -19,9 +19,8 @@ from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.exports.profile import FolderProfile
 from immich_facesets.exports.requests import ExportRequest
 from immich_facesets.facesets.curation import build_faceset, choose, curate
-from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, plan_publish
+from immich_facesets.facesets.faceset import Check, Faceset, FacesetFolder, plan_publish
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, folder_of, rescue
-from immich_facesets.near_duplicates.faces import CopyLimits
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
@@ -37,6 +36,7 @@ from service.passes.publishing.cut_rendering import CutDrawing
 from service.passes.publishing.cuts import Cuts
 from service.passes.publishing.enrich import Enrich
 from service.passes.publishing.eras import Eras
+from service.passes.publishing.export_rules import export_rules
 from service.passes.publishing.identities_file import write_identities_file
 from service.passes.publishing.overviews import FolderFacts, write_overviews
 from service.passes.publishing.profiles import ProfileArtifacts
@@ -67,17 +67,8 @@ class Publish:
         self._store = context.store
         self._pool = pool
         self._tree = tree
-        settings = context.settings
         self._points = points
-        self._rules = ExportRules(
-            outlier=self._points.outlier,
-            min_face_short=settings.export_min_face_short,
-            top=settings.export_top,
-            pad_ratio=settings.crop_padding,
-            out_size=settings.crop_size,
-            gate=settings.gate,
-            likeness=CopyLimits.in_space(points.near),
-        )
+        self._rules = export_rules(context.settings, points)
         self._checks = CropChecks(context, pool, self._rules)
         self._cuts = Cuts(context, pool, self._checks, sources)
         self._drawing = Drawing(self._checks, self._rules, version, CutDrawing(context, self._cuts))

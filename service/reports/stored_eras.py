@@ -12,7 +12,7 @@ from immich_facesets.grouping.face_table import FaceTable
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
-from service.passes.publishing.candidates import Facts, candidates_of, facts_for_eras, gather_facts
+from service.passes.publishing.candidates import Facts, candidates_of, facts_of_person, gather_facts
 from service.passes.publishing.eras import EraPlan, Eras
 from service.progress import ProgressBoard
 from service.settings import Settings
@@ -44,7 +44,7 @@ class IdentityEras:
         if identity is None:
             facts = await gather_facts(store, used.space, within=points.match, **sizes)
         else:
-            facts = await facts_for_eras(store, used.space, identity, **sizes)
+            facts = await facts_of_person(store, used.space, identity, **sizes)
         context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         eras = await Eras.read(context, points, facts.birth_dates, identity)
         return cls(store, facts, eras, await store.read(dimension_of, used.space))

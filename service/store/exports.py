@@ -219,13 +219,18 @@ def record_phash(tx: Connection, hashes: Sequence[tuple[int, str]]) -> None:
         tx.execute(update(crops).where(crops.c.face_id == face_id).values(phash=phash))
 
 
-def crop_facts(tx: Connection, face_ids: Sequence[int], key: str) -> dict[int, bytes]:
-    """Return what the detector saw in the finished crops of these faces, by face id, where the key is this one."""
+def crop_facts(tx: Connection, face_ids: Sequence[int], key: str | None) -> dict[int, bytes]:
+    """
+    Return what the detector saw in the finished crops of these faces, by face id, where the key is this one.
+
+    ``key`` None: whatever it is.
+    """
+    is_wanted = () if key is None else (crops.c.check_key == key,)
     found: dict[int, bytes] = {}
     for some in chunks(face_ids):
         rows = tx.execute(
             select(crops.c.face_id, crops.c.seen).where(
-                crops.c.face_id.in_(some), crops.c.check_key == key, crops.c.seen.is_not(None)
+                crops.c.face_id.in_(some), crops.c.seen.is_not(None), *is_wanted
             )
         )
         found.update({row.face_id: row.seen for row in rows})

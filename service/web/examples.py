@@ -379,6 +379,18 @@ FACESET = _facesets.FacesetAnswer(
 LEFT_OUT = _facesets.LeftOutAnswer(
     faces=(_facesets.LeftOutFace(reason="near_duplicate", face=_FACE),), total=240, next="WyJsZWZ0IG91dCAiXQ"
 )
+PLANNED_SET = _facesets.PlannedSet(
+    faces=45,
+    written=45,
+    coming=1,
+    going=1,
+    comes_in=(_FACE,),
+    goes_out=(_FACE,),
+    included=2,
+    refused=(_facesets.LeftOutFace(reason="second_face_in_crop", face=_FACE),),
+    unchecked=1,
+    left_out={"near_duplicate": 240, "second_face_in_crop": 1},
+)
 EXPORTED = _facesets.ExportedAnswer(
     people=(
         _facesets.ExportedPerson(

@@ -113,6 +113,7 @@ def invented_reads() -> LibraryReads:
         left_out=_always(examples.LEFT_OUT),
         exported=_always(examples.EXPORTED),
         facesets_of=_always(examples.EXPORTED.people[0].facesets),
+        planned_set=_always(examples.PLANNED_SET),
         ledger=_always(examples.LEDGER),
         sources=_always(examples.SOURCES),
         settings=_always(examples.SETTINGS),

@@ -149,8 +149,8 @@ async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: fl
     )
 
 
-async def facts_for_eras(store: Store, space: str, identity: int, *, pad_ratio: float, min_face_short: float) -> Facts:
-    """Return what the eras of one identity are made of; its details, and what holds faces back, are not read."""
+async def facts_of_person(store: Store, space: str, identity: int, *, pad_ratio: float, min_face_short: float) -> Facts:
+    """Return the facts about one identity; the details of its faces, and what holds them back, are not read."""
     decided: Constraints = await store.read(decisions.constraints_now, space)
     rows = await store.read(exports.members, space, identity)
     return Facts(

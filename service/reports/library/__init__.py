@@ -10,6 +10,7 @@ from service.reports.library.identities import IdentityReads
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.left_out import LeftOut
 from service.reports.library.pictures import PictureReads
+from service.reports.library.planned_sets import PlannedSets
 from service.reports.library.proposals import Proposals
 from service.reports.library.references import ReferenceReads
 from service.reports.library.review import ReviewReads
@@ -67,6 +68,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         faceset_archive=facesets.archive,
         left_out=LeftOut(store, settings.export_dir, base).page,
         exported=exported.page,
+        planned_set=PlannedSets(store, settings).of,
         facesets_of=exported.of_one,
         ledger=facesets.ledger,
         sources=service.sources,

@@ -14,6 +14,7 @@ from service.store.browsing.exported import (
 )
 from service.store.browsing.identity_details import why_not_exported
 from service.store.browsing.identity_lists import IdentityFilter, identity_page
+from service.store.browsing.standing import standing
 from service.store.database import Store
 from service.web.cursors import encode_cursor
 from service.web.library.facesets import ExportedAnswer, ExportedPerson, ExportedQuery, FacesetSummary
@@ -37,12 +38,14 @@ class ExportedPeople:
         rows = await self._store.read(directories_of, [one.number for one in people])
         reasons = await self._store.read(why_not_exported, people)
         facesets = await self._summaries(rows, query.profile)
+        state = await self._store.read(standing)
         return ExportedAnswer(
             people=tuple(
                 ExportedPerson(
                     identity=shown_identity(one, self._base),
                     why_not_exported=reasons[one.number],
                     facesets=facesets.get(one.number, ()),
+                    profiles_off=state.profiles_off(one.number),
                 )
                 for one in people
             ),

@@ -1,14 +1,16 @@
 """Questions about single faces, and the search for people and pictures."""
 
 import re
+from collections.abc import Sequence
 
 from immich_facesets.moderation.decisions import FaceRef
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.shown import shown_decision, shown_face, shown_identity, shown_places
 from service.store.browsing.finding import FoundPicture, pictures_by_date, pictures_by_file_name
+from service.store.browsing.identity_details import survivor
 from service.store.browsing.identity_faces import browsed_faces
 from service.store.browsing.identity_lists import IdentityFilter, identity_page, shown_labels
-from service.store.browsing.made_decisions import decisions_about_face
+from service.store.browsing.made_decisions import MadeDecision, decisions_about_face
 from service.store.browsing.slices import Slice
 from service.store.reading import Reader
 from service.web.library import faces as shown
@@ -38,7 +40,17 @@ class FaceReads:
             label=None if row.identity is None else labels.get(row.identity),
             rivals=await self._figures.near_face(face_id, row.identity, _RIVALS),
             decisions=tuple(map(shown_decision, made)),
+            for_sets=await self._for_sets(made, row.identity),
         )
+
+    async def _for_sets(self, made: Sequence[MadeDecision], identity: int | None) -> shown.ForSets:
+        """Return what the latest decision about the face says of face sets; ``made``: newest first."""
+        latest = next((one for one in made if one.kind in {"for_sets", "not_for_sets"} and not one.is_undone), None)
+        if latest is None or not latest.body["is_on"]:
+            return ""
+        if latest.kind == "not_for_sets":
+            return "left_out"
+        return "included" if identity == await self._store.read(survivor, latest.body["identity"]) else ""
 
     async def search(self, query: shown.SearchQuery) -> shown.SearchAnswer:
         text = query.q.strip()

@@ -106,6 +106,7 @@ class IdentityReads:
             how=dict(found.how),
             sources=dict(found.sources),
             is_stranger=found.is_stranger,
+            profiles_off=found.profiles_off,
             why_not_exported=found.why_not_exported,
         )
 

@@ -29,7 +29,7 @@ WhyNotExported = Literal["", "never_export", "no_faces", "no_face_large_enough",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityDetails:
-    """One identity. ``is_minor``: a moderator marked it as such."""
+    """One identity. ``is_minor``: a moderator marked it as such. ``profiles_off``: not written for it."""
 
     listed: ListedIdentity
     names: tuple[GivenName, ...]
@@ -39,6 +39,7 @@ class IdentityDetails:
     how: Mapping[str, int]
     sources: Mapping[str, int]
     is_stranger: bool
+    profiles_off: tuple[str, ...]
     why_not_exported: WhyNotExported
 
 
@@ -95,6 +96,7 @@ def identity_details(tx: Connection, number: int, kept: Kept) -> IdentityDetails
         how=how,
         sources=now.read(_sources, number),
         is_stranger=number in state.effect.strangers,
+        profiles_off=state.profiles_off(number),
         why_not_exported=why_not_exported(tx, [listed])[number],
     )
 

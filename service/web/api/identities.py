@@ -13,6 +13,7 @@ from service.web import examples
 from service.web.base_path import below_base
 from service.web.context import CONTEXT
 from service.web.library.faces import FacesAnswer
+from service.web.library.facesets import PlannedSet
 from service.web.library.identities import (
     ErasAnswer,
     FacesQuery,
@@ -90,6 +91,13 @@ async def get_identity_parts(request: web.Request) -> web.StreamResponse:
     if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
     return json_answer(await request.app[CONTEXT].library.parts(number))
+
+
+async def get_planned_set(request: web.Request) -> web.StreamResponse:
+    number = number_in(request, "number")
+    if (merged := await redirect_if_merged(request, number)) is not None:
+        return merged
+    return json_answer(await request.app[CONTEXT].library.planned_set(number))
 
 
 async def get_identity_history(request: web.Request) -> web.StreamResponse:
@@ -222,6 +230,13 @@ ROUTES = (
         handler=get_identity_parts,
         summary="The people that an identity seems to hold, as a proposal for a split",
         answers=OF_ONE | {200: Answer("The parts", body=PartsAnswer, example=examples.PARTS)},
+    ),
+    Route(
+        method="GET",
+        path="/api/identities/{number}/planned-set",
+        handler=get_planned_set,
+        summary="The face set of an identity as it would be written now, and what differs from the one that is there",
+        answers=OF_ONE | {200: Answer("The face set", body=PlannedSet, example=examples.PLANNED_SET)},
     ),
     Route(
         method="GET",

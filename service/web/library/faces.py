@@ -1,10 +1,12 @@
 """Faces and pictures as the API shows them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from service.web.library.identities import Crop, Identity, Limit, MadeDecision, NearIdentity, Text
+
+ForSets = Literal["", "included", "left_out"]
 
 
 class Edges(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,12 +72,17 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One face, the identities nearest to it beside its own, and the latest decisions that name it."""
+    """
+    One face, the identities nearest to it beside its own, and the latest decisions that name it.
+
+    ``for_sets``: ``included`` in the face sets of its identity by hand, ``left_out`` of all by hand, or empty.
+    """
 
     face: Face
     label: str | None
     rivals: tuple[NearIdentity, ...]
     decisions: tuple[MadeDecision, ...]
+    for_sets: ForSets = ""
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

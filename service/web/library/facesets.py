@@ -131,6 +131,28 @@ class LeftOutAnswer(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
+class PlannedSet(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The face set of a person, of all years, as the decisions of now would make it, beside the one that is written.
+
+    ``faces``: how many it would have; ``written``: how many it has, None where there is none. ``coming`` faces come in and
+    ``going`` go out; ``comes_in`` and ``goes_out`` are the first of them. ``included``: how many faces of it were included
+    by hand. ``refused``: those that were, and are left out, each with the reason. ``unchecked``: how many crops no detector
+    has seen yet; a look at them may leave faces out. ``left_out``: faces by the reason why they are not in it.
+    """
+
+    faces: int
+    written: int | None
+    coming: int
+    going: int
+    comes_in: tuple[Face, ...]
+    goes_out: tuple[Face, ...]
+    included: int
+    refused: tuple[LeftOutFace, ...]
+    unchecked: int
+    left_out: dict[str, int]
+
+
 class FacesetSummary(msgspec.Struct, frozen=True, kw_only=True):
     """
     One directory at a glance. ``bytes``: of all its files. ``downloads``: the bundles among them.
@@ -147,11 +169,16 @@ class FacesetSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportedPerson(msgspec.Struct, frozen=True, kw_only=True):
-    """A person with all directories. ``why_not_exported`` is empty where a face set is there."""
+    """
+    A person with all directories. ``why_not_exported`` is empty where a face set is there.
+
+    ``profiles_off``: the profiles that are switched off for the person.
+    """
 
     identity: Identity
     why_not_exported: WhyNotExported
     facesets: tuple[FacesetSummary, ...]
+    profiles_off: tuple[str, ...] = ()
 
 
 class ExportedAnswer(msgspec.Struct, frozen=True, kw_only=True):

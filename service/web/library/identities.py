@@ -138,7 +138,7 @@ class IdentityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     One identity with all that is known of it.
 
     ``is_minor``: a moderator marked it as such. ``how`` its faces joined it, with counts; a face in several sources counts
-    in each of ``sources``. ``why_not_exported`` is empty where a face set of it is there.
+    in each of ``sources``. ``profiles_off``: the export profiles that are not written for it. ``why_not_exported`` is empty where a face set of it is there.
     """
 
     identity: Identity
@@ -150,6 +150,7 @@ class IdentityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, int]
     is_stranger: bool
     why_not_exported: WhyNotExported = ""
+    profiles_off: tuple[str, ...] = ()
 
 
 class MergedAnswer(msgspec.Struct, frozen=True, kw_only=True):

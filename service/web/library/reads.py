@@ -17,6 +17,7 @@ from service.web.library.facesets import (
     LedgerQuery,
     LeftOutAnswer,
     LeftOutQuery,
+    PlannedSet,
 )
 from service.web.library.identities import (
     Crop,
@@ -56,7 +57,8 @@ class LibraryReads:
     ``labels(numbers)`` returns the names of those of these identities that have one, and ``covers(numbers)`` the covers.
     ``survivor(number)`` returns the number that leads to an identity now: itself, that of a merge, or None for one that
     never was. The calls with a number expect such a survivor. ``faceset_archive`` returns the parts of a zip archive, each
-    of which blocks. ``facesets_of`` returns the directories of one identity.
+    of which blocks. ``facesets_of`` returns the directories of one identity, and ``planned_set`` its face set as it would be
+    written now.
     ``has_picture(sha256)`` is whether a picture with a face may be shown whole; the administrator may see all of them.
     ``identities_file`` returns the bytes of ``identities.json``, with those who are never exported.
     """
@@ -93,6 +95,7 @@ class LibraryReads:
     left_out: Callable[[str, LeftOutQuery], Awaitable[LeftOutAnswer | None]]
     exported: Callable[[ExportedQuery], Awaitable[ExportedAnswer]]
     facesets_of: Callable[[int], Awaitable[tuple[FacesetSummary, ...]]]
+    planned_set: Callable[[int], Awaitable[PlannedSet]]
     ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]
     sources: Callable[[], Awaitable[SourcesAnswer]]
     settings: Callable[[], Awaitable[SettingsAnswer]]

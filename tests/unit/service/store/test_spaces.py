@@ -167,6 +167,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     review_items.stored_queue: (),
     export_folder.barred_directories: ([7],),
     export_folder.barred_identities: (),
+    export_folder.switched_off: (),
+    export_folder.unwanted_now: (),
     export_folder.directories_of_barred: (),
     export_folder.is_first_export: (),
     exemplars.known_people: (),
@@ -493,6 +495,8 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
         "waiting_pictures",
         "barred_directories",
         "barred_identities",
+        "switched_off",
+        "unwanted_now",
         "directories_of_barred",
     }
     assert told <= own_tests | empty, "a query without rows proves nothing"
