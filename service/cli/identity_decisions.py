@@ -10,7 +10,6 @@ from immich_facesets.moderation.requests import (
     ChooseCover,
     ConfirmFaces,
     ForgetPerson,
-    HoldFromSets,
     IgnoreOthers,
     IgnoreStrangers,
     KeepTwoApart,
@@ -155,14 +154,6 @@ def not_a_face(
     """State that boxes show no person: a statue, a pet, a poster. They are left out with every model."""
     request = MarkNotAFace(faces=faces_of(faces), even_if_locked=even_if_locked)
     decide(request, reason=reason, dry_run=dry_run, json=json)
-
-
-@identities.command("not-for-sets")
-def not_for_sets(
-    faces: FaceNames, *, off: Off = False, reason: Reason = "", dry_run: DryRun = False, json: Json = False
-) -> None:
-    """Keep faces of the right person out of every export: sunglasses, a costume, a bad moment."""
-    decide(HoldFromSets(faces=faces_of(faces), is_on=not off), reason=reason, dry_run=dry_run, json=json)
 
 
 @identities.command("later")

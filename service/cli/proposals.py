@@ -13,7 +13,8 @@ from immich_facesets.grouping.split_proposal import SplitProposal
 from immich_facesets.moderation.requests import MoveFaces, SplitPerson
 from immich_facesets.wording import counted
 from service.cli.deciding import DryRun, EvenIfLocked, Json, Reason, decide
-from service.cli.identity_decisions import Identity, identities
+from service.cli.identity_decisions import Identity
+from service.cli.set_decisions import identities
 from service.cli.terminal import out, print_json, print_line
 from service.reports.identity import require_identity
 from service.reports.library.known_figures import KnownFigures
