@@ -17,7 +17,7 @@ MOST_FIELDS = 100_000
 _OF_THE_FORM = frozenset({"back", "key", "etag", "requests", "reason", "is_seen", "into_name", "twice"})
 """Fields that are no part of a request."""
 
-_LISTS = frozenset({"faces", "numbers"})
+_LISTS = frozenset({"faces", "numbers", "off", "on"})
 _MAY_BE_EMPTY = frozenset({"label", "birth_date"})
 """Fields that remove what was there when they are empty."""
 
@@ -27,7 +27,7 @@ _OF_EACH = frozenset({"ignore", "never_export", "lock", "minor"})
 TO_SOMEBODY = frozenset({"move", "merge"})
 """Actions that name a person beside the faces or people that they are about."""
 
-_WITHOUT_IDENTITY = frozenset({"split", "move", "ignore_others", "not_a_face", "not_for_sets", "cover"})
+_WITHOUT_IDENTITY = frozenset({"split", "move", "ignore_others", "not_a_face", "not_for_sets", "for_sets", "cover"})
 """Actions on the chosen faces of a person's page that need no person."""
 
 _SELECTED = "select."

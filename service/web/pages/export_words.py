@@ -5,41 +5,13 @@ from dataclasses import dataclass
 
 from service.web.library.facesets import Faceset, FacesetSummary, Preflight
 from service.web.library.identities import WhyNotExported
+from service.web.pages.program_words import profile_words
 from service.web.pages.wording import years_of
 
 ERA_MARK, THIN, CANDIDATES = "_era_", "_thin/", "_candidates/"
 
 IN_THE_SET = "_not_in_swap_bundles"
 """The end of codes of faces that are in a face set, and left out of its bundles for swapping."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileWords:
-    """A form of face sets: the program or the kind of programs, and what its files are for."""
-
-    title: str
-    purpose: str
-
-
-PROFILE_WORDS: Mapping[str, ProfileWords] = {
-    "fsz": ProfileWords("Face sets", "The pictures themselves, with bundles that roop-unleashed loads as one face."),
-    "facefusion": ProfileWords("FaceFusion", "A folder of pictures of one face, the best first."),
-    "portrait": ProfileWords("One portrait", "One large picture, for Deep-Live-Cam, PuLID, InstantID and IP-Adapter."),
-    "visomaster": ProfileWords("VisoMaster", "An embedding of each person, without pictures, and a file of everybody."),
-    "reactor": ProfileWords("ReActor", "A face model for ComfyUI and Forge, without pictures."),
-    "kohya": ProfileWords(
-        "LoRA folders", "Training pictures with captions; the names of folders say repeats and word."
-    ),
-    "lora": ProfileWords(
-        "LoRA files", "Training pictures with captions, and a file of settings for each of five trainers."
-    ),
-    "frigate": ProfileWords("Frigate", "A face library for cameras at the door: named people, in colour."),
-    "imagefolder": ProfileWords("Data set", "Hugging Face's imagefolder, to train a recogniser of your own."),
-    "aligned": ProfileWords("Aligned faces", "Faces on ArcFace's template, to train or measure recognisers."),
-    "xmp": ProfileWords("Photo programs", "Sidecars that tell digiKam and others who is where in a picture."),
-    "npz": ProfileWords("NumPy", "Every face with its embedding, for notebooks and for another installation."),
-    "plain": ProfileWords("Folder of pictures", "The best pictures first, for a book, a slide show, or any program."),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +105,7 @@ FINDING_WORDS: Mapping[str, str] = {
     "top_not_full": "small bundle not full",
     "few_sharp": "few sharp faces",
     "held_back": "some may be minors",
+    "not_included": "some cannot be included",
     "undated": "most are undated",
     "one_event": "all of one day",
     "few_events": "of few days",
@@ -171,11 +144,6 @@ def left_out_of(preflight: Preflight | None) -> tuple[LeftOut, ...]:
 def reason_words(code: str) -> ReasonWords:
     """Return the words of a reason; those of one that another version wrote are its code with blanks."""
     return REASON_WORDS.get(code) or ReasonWords(code.replace("_", " "), "")
-
-
-def profile_words(name: str) -> ProfileWords:
-    """Return the words of a form; those of one that another version wrote are its name."""
-    return PROFILE_WORDS.get(name) or ProfileWords(name, "")
 
 
 def part_title(faceset: Faceset) -> str:

@@ -7,6 +7,7 @@ from immich_facesets.errors import RequestError
 from service.web.context import CONTEXT
 from service.web.library.identities import HistoryAnswer
 from service.web.pages.person import HOW, history_view
+from service.web.pages.planned_sets import planned_after_decision
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import named
 from service.web.parameters import number_in, read_query
@@ -32,7 +33,10 @@ async def show_face(request: web.Request) -> web.StreamResponse:
         "who": None if face.identity is None else named(face.identity, names),
         "rivals": found.rivals,
         "how": HOW,
-    } | await history_view(request, HistoryAnswer(decisions=found.decisions))
+        "for_sets": found.for_sets,
+    }
+    view |= await planned_after_decision(request, face.identity)
+    view |= await history_view(request, HistoryAnswer(decisions=found.decisions))
     return await render_page(request, "face.html", view)
 
 

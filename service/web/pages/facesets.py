@@ -10,6 +10,7 @@ from aiohttp import web
 from yarl import URL
 
 from immich_facesets.errors import RequestError
+from immich_facesets.exports.registry import SWITCHABLE
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.wire import ErrorBody
 from immich_facesets.wording import counted
@@ -21,6 +22,8 @@ from service.web.library.facesets import ExportedQuery, LedgerEntry, LedgerQuery
 from service.web.library.identities import IdentityOrder, PageQuery, Text
 from service.web.pages import export_words as words
 from service.web.pages.person import PartQuery, person_of
+from service.web.pages.planned_sets import planned_view
+from service.web.pages.program_words import PROFILE_WORDS, ProfileWords, profile_words
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import WHY_NOT, Names, name_of, named
 from service.web.parameters import read_query
@@ -75,6 +78,12 @@ class EntriesQuery(LedgerQuery, frozen=True, kw_only=True, forbid_unknown_fields
     done: Done = ""
 
 
+class SetsOfPersonQuery(PartQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The face sets of a person."""
+
+    notice: Notice = ""
+
+
 class OneSetQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The page of one directory."""
 
@@ -87,9 +96,14 @@ class Program:
     """A form of face sets. ``request``: how it is written now; None where it is not."""
 
     name: str
-    words: words.ProfileWords
+    words: ProfileWords
     directories: int
     request: ExportRequest | None
+
+    @property
+    def is_switchable(self) -> bool:
+        """Whether it is written, and can be switched off for a person."""
+        return self.request is not None and self.name in SWITCHABLE
 
     @property
     def limits(self) -> str:
@@ -109,8 +123,9 @@ async def show_facesets(request: web.Request) -> web.StreamResponse:
         "found": found,
         "programs": [one for one in programs if one.request is not None or one.directories],
         "others": [one for one in programs if one.request is None and not one.directories],
+        "switchable": [one for one in programs if one.is_switchable],
         "setting": PROFILES_SETTING,
-        "profile_words": words.profile_words,
+        "profile_words": profile_words,
         "is_filtered": bool(query.q or query.profile or query.cursor),
     }
     return await render_page(request, "facesets.html", view | _shared(request, query, found.next))
@@ -157,7 +172,7 @@ async def show_faceset(request: web.Request) -> web.StreamResponse:
         "person": person,
         "others": [one for one in others if one.faceset.directory != directory],
         "name": None if person is None else name_of(person.identity),
-        "profile": words.profile_words(found.faceset.profile),
+        "profile": profile_words(found.faceset.profile),
         "aspects": words.ASPECTS,
         "bin_words": words.BIN_WORDS,
         "pictures": [one for one in found.artifacts if one.name.endswith((".png", ".jpg", ".webp"))],
@@ -168,13 +183,17 @@ async def show_faceset(request: web.Request) -> web.StreamResponse:
 
 
 async def show_sets_of_person(request: web.Request) -> web.StreamResponse:
-    person, _ = await person_of(request), read_query(request, PartQuery)
+    person, query = await person_of(request), read_query(request, SetsOfPersonQuery)
     view = {
         "person": person,
         "facesets": await request.app[CONTEXT].library.facesets_of(person.number),
         "advice": words.ADVICE[person.answer.why_not_exported],
+        "switchable": [one for one in await programs_of(request, {}) if one.is_switchable],
+        "profile_words": profile_words,
+        "notice": NOTICES.get(query.notice, ""),
     }
-    return await render_page(request, "person_sets.html", view | set_view())
+    view |= await planned_view(request, person.number)
+    return await render_page(request, "person_sets.html", view | set_view() | writing_view(request))
 
 
 async def write_facesets(request: web.Request) -> web.StreamResponse:
@@ -222,9 +241,7 @@ async def programs_of(request: web.Request, directories: Mapping[str, int]) -> l
     text = next((one.value for one in settings if one.name == PROFILES_SETTING), None) or "fsz"
     requests = {one.profile.name: one for one in read_export_requests(text)}
     requests.setdefault("fsz", read_export_requests("fsz")[0])
-    return [
-        Program(name, told, directories.get(name, 0), requests.get(name)) for name, told in words.PROFILE_WORDS.items()
-    ]
+    return [Program(name, told, directories.get(name, 0), requests.get(name)) for name, told in PROFILE_WORDS.items()]
 
 
 def entry_words(entry: LedgerEntry, names: Names) -> str:
@@ -284,7 +301,7 @@ ROUTES = (
         path="/people/{number}/sets",
         handler=show_sets_of_person,
         summary="The face sets of a person",
-        query=PartQuery,
+        query=SetsOfPersonQuery,
         answers={200: _PAGE, 303: _LOGIN, 404: Answer("No such person", media_type="text/html")},
     ),
 )

@@ -11,6 +11,7 @@ from service.web.library.addresses import name_from_path
 from service.web.library.facesets import LeftOutQuery
 from service.web.pages import export_words as words
 from service.web.pages.facesets import set_view
+from service.web.pages.planned_sets import planned_after_decision
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import name_of
 from service.web.parameters import read_query
@@ -44,6 +45,7 @@ async def show_left_out(request: web.Request) -> web.StreamResponse:
         "found": found,
         "next": None if found.next is None else str(request.rel_url.update_query(cursor=found.next)),
     }
+    view |= await planned_after_decision(request, person.identity.number)
     return await render_page(request, "left_out.html", view | set_view())
 
 

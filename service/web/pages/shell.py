@@ -59,8 +59,17 @@ async def render_page(
     return aiohttp_jinja2.render_template(template, request, {**shared, **view}, status=status)
 
 
-async def _toast(request: web.Request) -> Toast | None:
-    """Return the toast of a decision: its number, and how many were made in one step, as in ``17.2``."""
+@dataclass(frozen=True, slots=True)
+class JustMade:
+    """The decision that a page shows. ``undone``: how often it was undone and done again; ``more`` were made with it."""
+
+    made: MadeDecision
+    undone: int
+    more: int
+
+
+async def just_made(request: web.Request) -> JustMade | None:
+    """Return the decision that was just made, by its number and how many were made in one step, as in ``17.2``."""
     given, library = (
         re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?", request.query.get(DONE, "")),
         request.app[CONTEXT].library,
@@ -70,9 +79,14 @@ async def _toast(request: web.Request) -> Toast | None:
     made, undone = await library.decision(int(given[1])), 0
     while made is not None and made.kind == "undo":
         made, undone = await library.decision(int(made.body["decision"])), undone + 1
-    if made is None:
+    return None if made is None else JustMade(made, undone, int(given[2] or 1) - 1)
+
+
+async def _toast(request: web.Request) -> Toast | None:
+    """Return the toast of the decision that was just made."""
+    step = await just_made(request)
+    if step is None:
         return None
-    words = decision_words(made, await library.labels(numbers_in([made])))
-    begin = "" if undone == 0 else "Undone: " if undone % 2 else "Done again: "
-    more = int(given[2] or 1) - 1
-    return Toast(f"{begin}{words}{f', and {more} more' if more > 0 else ''}", made)
+    words = decision_words(step.made, await request.app[CONTEXT].library.labels(numbers_in([step.made])))
+    begin = "" if step.undone == 0 else "Undone: " if step.undone % 2 else "Done again: "
+    return Toast(f"{begin}{words}{f', and {step.more} more' if step.more > 0 else ''}", step.made)

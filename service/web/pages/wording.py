@@ -6,6 +6,7 @@ from typing import Any
 from immich_facesets.moderation.effects import Effect
 from immich_facesets.wording import counted
 from service.web.library.identities import Identity, MadeDecision, WhyNotExported
+from service.web.pages.program_words import profile_words
 
 Names = Mapping[int, str]
 
@@ -86,10 +87,15 @@ def _words(kind: str, body: Mapping[str, Any], names: Names) -> str:  # noqa: C9
             return "put off"
         case "not_for_sets":
             return f"{faces} left out of face sets" if is_on else f"{faces} allowed in face sets"
+        case "for_sets":
+            return f"{faces} included in the face sets of {who}" if is_on else f"{faces} not included by hand any more"
         case "allow_together":
             return "the picture may show one person twice"
         case "never_export":
             return f"{who} is never exported" if is_on else f"{who} may be exported"
+        case "profiles":
+            off = ", ".join(profile_words(name).title for name in body.get("off") or ())
+            return f"not written of {who}: {off}" if off else f"every form is written of {who}"
         case "of_age":
             return f"{faces} of age" if body.get("faces") else f"{who} is of age"
         case "birth_date":

@@ -20,6 +20,7 @@ from immich_facesets.facesets.minors import Held
 from service.web import examples
 from service.web.library import facesets as shown
 from service.web.pages import export_words as words
+from service.web.pages.program_words import PROFILE_WORDS
 
 BROWSER = {**BEARER, **HTML}
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -113,13 +114,13 @@ async def test_programs_that_are_written_say_what_they_are_for_and_others_how_to
     page = await page_of(scene_with(settings=settings_with("fsz,kohya:40:768")), "/facesets")
     told = text_of(page)
     assert "40 faces each, 768 pixels" in told
-    assert words.PROFILE_WORDS["kohya"].purpose in page
+    assert PROFILE_WORDS["kohya"].purpose in page
     assert "11 other forms can be written" in told
     assert "FACESETS_EXPORT_PROFILES" in page
 
 
 def test_every_code_that_the_program_writes_has_words() -> None:
-    assert words.PROFILE_WORDS.keys() == PROFILES.keys()
+    assert PROFILE_WORDS.keys() == PROFILES.keys()
     assert {str(reason) for reason in chain(Reason, Held)} <= words.REASON_WORDS.keys()
     codes = set(re.findall(r'Finding\("([a-z_]+)"', inspect.getsource(preflight)))
     assert codes | {"none_to_the_left", "none_to_the_right"} == words.FINDING_WORDS.keys()
@@ -220,7 +221,7 @@ async def test_a_directory_below_a_folder_has_an_address_too() -> None:
         preflight=None,
     )
     page = await page_of(scene_with(faceset=found), "/facesets/_profiles:xmp:anna")
-    assert words.PROFILE_WORDS["xmp"].purpose in page
+    assert PROFILE_WORDS["xmp"].purpose in page
 
 
 async def test_a_directory_that_is_gone_is_not_found() -> None:
