@@ -117,6 +117,26 @@ async def test_face_sets_are_written_and_taken_away_by_keyboard(exported: Store,
         assert guest.complaints == []
 
 
+async def test_a_face_is_included_by_key_and_the_face_set_is_seen_at_once(exported: Store, tmp_path: Path) -> None:
+    async with served(exported, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/people/1")
+        await page.locator(".face .pick").first.click()
+        await page.keyboard.press("t")
+        await expect(page.locator("#toast")).to_contain_text("1 face included in the face sets of")
+        await expect(page.locator("#planned")).to_contain_text("included by hand")
+        await page.keyboard.press("u")
+        await expect(page.locator("#toast")).to_contain_text("Undone")
+        await expect(page.locator("#planned")).not_to_contain_text("included by hand")
+        await page.keyboard.press("w")
+        await expect(page.locator(".writing")).to_contain_text("The face sets are being written")
+        switch = page.get_by_role("button", name="LoRA folders")
+        await expect(switch).to_have_attribute("aria-pressed", "true")
+        await switch.click()
+        await expect(switch).to_have_attribute("aria-pressed", "false")
+        await expect(page.locator("#toast")).to_contain_text("LoRA folders")
+        assert guest.complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 async def test_the_pages_suit_every_width_and_everybody(exported: Store, tmp_path: Path, scheme: str) -> None:
     async with served(exported, tmp_path) as listen, chromium() as browser, visitor(browser, scheme=scheme) as guest:

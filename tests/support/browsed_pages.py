@@ -52,7 +52,7 @@ def filled(tmp_path: Path) -> Iterator[Store]:
 
 def browsed_scene(store: Store, folder: Path) -> Scene:
     """The scene with what the store holds; its crops are grey squares."""
-    scene, own = busy_scene(), Settings(data_dir=folder, export_dir=folder / "exports")
+    scene, own = busy_scene(), Settings(data_dir=folder, export_dir=folder / "exports", export_profiles="fsz,kohya")
     scene.board.end("")
     own.export_dir.mkdir(exist_ok=True)
     buffer = io.BytesIO()

@@ -1,0 +1,155 @@
+"""What a face set would be now, on the pages that decide about it; and the switches of programs."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from browsed_pages import browsed_scene, filled, members
+from web_scene import BEARER, HTML, Scene, visit
+
+from immich_facesets.errors import SetupError
+from service.store.database import Store
+from service.web import examples
+from service.web.library.facesets import PlannedSet
+from service.web.library.identities import MadeDecision
+from service.web.pages.wording import decision_words
+
+__all__ = ["filled"]
+BROWSER = {**BEARER, **HTML}
+PLAN = examples.PLANNED_SET
+SETS = "/people/3/sets"
+
+
+def scene_with(planned: PlannedSet | None = PLAN, made: str = "for_sets", profiles: str = "fsz,kohya,xmp") -> Scene:
+    """A scene with this plan, in which every decision is of this kind."""
+    scene, one = Scene(), examples.DECISIONS.decisions[0]
+    setting = msgspec.structs.replace(
+        examples.SETTINGS.settings[0], name="FACESETS_EXPORT_PROFILES", value=profiles, is_secret=False
+    )
+
+    async def plan(_: int) -> PlannedSet:
+        if planned is None:
+            raise SetupError("nothing was grouped yet")
+        return planned
+
+    async def decision(_: int) -> MadeDecision:
+        return msgspec.structs.replace(
+            one, kind=made, body={"identity": 3, "faces": [{}], "is_on": True}, is_undone=False
+        )
+
+    async def settings() -> object:
+        return msgspec.structs.replace(examples.SETTINGS, settings=(setting,))
+
+    scene.library = replace(scene.library, planned_set=plan, decision=decision, settings=settings)  # type: ignore[arg-type]
+    return scene
+
+
+async def page_of(scene: Scene, path: str) -> str:
+    async with visit(scene) as client, client.get(path, headers=BROWSER) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.text()
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+async def test_the_face_sets_of_a_person_show_what_comes_in_and_goes_out() -> None:
+    page = await page_of(scene_with(), SETS)
+    told = text_of(page)
+    for phrase in (
+        "Written now, the face set changes",
+        "45 faces before, 45 then, 2 of them included by hand",
+        "1 face comes in",
+        "1 face goes out",
+        "1 included face cannot be in it with another face",
+        "1 picture gets a second look",
+    ):
+        assert phrase in told, phrase
+    assert 'name="back" value="/people/3/sets"' in page
+
+
+async def test_a_face_set_that_stays_as_it_is_says_so() -> None:
+    same = msgspec.structs.replace(PLAN, coming=0, going=0, comes_in=(), goes_out=(), refused=())
+    told = text_of(await page_of(scene_with(same), SETS))
+    assert "Written now, the face set stays as it is: 45 faces, 2 of them included by hand." in told
+    assert "Write it now" not in told
+
+
+async def test_before_the_first_grouping_nothing_is_planned() -> None:
+    assert "Written now" not in text_of(await page_of(scene_with(None), SETS))
+
+
+@pytest.mark.parametrize("path", ["/people/3", "/faces/512", "/facesets/faceset_003/left-out"])
+async def test_a_page_shows_the_face_set_after_a_decision_about_it_alone(path: str) -> None:
+    assert "Write it now" in text_of(await page_of(scene_with(), f"{path}?done=17"))
+    assert "Write it now" in text_of(await page_of(scene_with(made="not_for_sets"), f"{path}?done=17.1"))
+    assert "Write it now" not in text_of(await page_of(scene_with(made="confirm"), f"{path}?done=17"))
+    assert "Write it now" not in text_of(await page_of(scene_with(), path))
+
+
+async def test_a_long_plan_leads_to_the_whole_of_it() -> None:
+    long = msgspec.structs.replace(PLAN, coming=40, comes_in=PLAN.comes_in * 40)
+    page = await page_of(scene_with(long), "/people/3?done=17")
+    assert '<a href="/people/3/sets#planned">and 34 more</a>' in page
+    assert "more</a>" not in await page_of(scene_with(long), SETS)
+
+
+async def test_each_program_that_is_written_has_a_switch() -> None:
+    scene = scene_with()
+    anna = msgspec.structs.replace(examples.IDENTITY, profiles_off=("xmp", "frigate"))
+
+    async def identity(_: int) -> object:
+        return anna
+
+    scene.library = replace(scene.library, identity=identity)  # type: ignore[arg-type]
+    page = await page_of(scene, SETS)
+    switches = dict(re.findall(r'name="(o[nf]f?)" value="(\w+)"', page))
+    assert switches == {"off": "kohya", "on": "xmp"}
+    assert "Frigate is off, and not written for anybody now" in text_of(page)
+    assert "Written for 2 of 2 other programs" in text_of(await page_of(scene, "/facesets"))
+    assert "Written for these programs" not in await page_of(scene_with(profiles="fsz"), SETS)
+
+
+def test_decisions_about_face_sets_have_words_of_their_own() -> None:
+    def words(kind: str, **body: object) -> str:
+        made = msgspec.structs.replace(examples.DECISIONS.decisions[0], kind=kind, body={"identity": 3, **body})
+        return decision_words(made, {3: "Anna"})
+
+    assert words("for_sets", faces=[{}], is_on=True) == "1 face included in the face sets of Anna"
+    assert words("for_sets", faces=[{}], is_on=False) == "1 face not included by hand any more"
+    assert words("profiles", off=["kohya", "xmp"]) == "Not written of Anna: LoRA folders, Photo programs"
+    assert words("profiles", off=[]) == "Every form is written of Anna"
+
+
+async def test_a_face_says_that_it_was_included_until_it_is_of_somebody_else(filled: Store, tmp_path: Path) -> None:
+    face = members(filled, 3)[0]
+    async with visit(browsed_scene(filled, tmp_path)) as client:
+
+        async def submit(**fields: str) -> None:
+            form = {"back": f"/faces/{face}", **fields}
+            async with client.post("/decide", headers=BROWSER, data=form, allow_redirects=False) as answer:
+                assert answer.status == 303, await answer.text()
+
+        async def told() -> str:
+            async with client.get(f"/api/faces/{face}", headers=BEARER) as answer:
+                return str((await answer.json())["for_sets"])
+
+        assert await told() == ""
+        await submit(action="for_sets", faces=str(face), identity="3")
+        assert await told() == "included"
+        await submit(action="not_for_sets", faces=str(face))
+        assert await told() == "left_out"
+        await submit(action="for_sets", faces=str(face))
+        await submit(action="move", faces=str(face), into="7")
+        assert await told() == ""
+        await submit(action="for_sets", faces=str(face))
+        await submit(action="merge", numbers="7", into="2", is_seen="true")
+        assert await told() == "included", "a merge takes it along"
+        await submit(action="for_sets", faces=str(face), is_on="false")
+        assert await told() == ""
+        await submit(action="profiles", identity="2", off="kohya")
+        async with client.get("/api/identities/2", headers=BEARER) as answer:
+            assert (await answer.json())["profiles_off"] == ["kohya"]
