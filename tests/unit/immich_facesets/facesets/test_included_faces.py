@@ -1,10 +1,12 @@
 """Faces that were included by hand: in the face set unless a hard rule holds, and first where places are few."""
 
+import json
 import random
 from dataclasses import replace
 
 import numpy as np
-from faceset_builders import DIMENSION, RULES, candidate, face, unlike_hash, vectors
+from artifact_builders import form
+from faceset_builders import DIMENSION, RULES, candidate, face, sha256, unlike_hash, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -133,6 +135,14 @@ def test_a_copy_makes_room_for_the_one_that_was_included() -> None:
     rows = [candidate(number, of=face(number, yaw=10.0 * number), phash=5) for number in (1, 2, 3)]
     choice = settled(included_in(rows, {3}), vectors(3, spread=0.05), dict.fromkeys((1, 2, 3), Check(Verdict.OK)))
     assert [one.candidate.face.face_id for one in choice.faces] == [3]
+
+
+def test_a_form_enlarges_the_picture_of_an_included_face_and_of_no_other() -> None:
+    rows = [candidate(number, of=face(number, size=120.0)) for number in (1, 2)] + [candidate(3)]
+    built = set_of(settled(included_in(rows, {2}), vectors(3), dict.fromkeys((1, 2, 3), Check(Verdict.OK))))
+    manifest = json.loads(form("kohya:0:640:x2", built).manifest)
+    assert {one["sha256"] for one in manifest["faces"]} == {sha256(2), sha256(3)}
+    assert manifest["left_out"] == {"enlarged_too_much": 1}
 
 
 def test_an_average_takes_an_included_face_that_is_not_sharp() -> None:

@@ -139,6 +139,16 @@ def test_directories_of_a_switched_off_profile_must_go_and_no_others(library: Mo
     assert library.store.read_now(export_folder.directories_of_barred) == ["_profiles/kohya/faceset_001"]
 
 
+def test_what_was_switched_off_meanwhile_concerns_that_person_and_forms_of_everybody(library: Moderated) -> None:
+    library.decide(SwitchProfiles(identity=2, off=("xmp",)))
+    before = library.store.read_now(export_folder.unwanted_now)
+    library.decide(SwitchProfiles(identity=1, off=("kohya",)))
+    new = library.store.read_now(export_folder.unwanted_now).since(before)
+    concerned = [(1, "kohya"), (None, "kohya")]
+    free = [(1, "fsz"), (1, "xmp"), (2, "kohya"), (2, "xmp"), (None, "xmp")]
+    assert [new.concerns(*one) for one in concerned + free] == [True] * 2 + [False] * 5
+
+
 def test_both_are_carried_to_another_installation(library: Moderated, tmp_path: Path, migrated_sqlite: Path) -> None:
     library.decide(IncludeInSets(faces=(library.face("p0"),)), SwitchProfiles(identity=2, off=("kohya",)))
     there = tmp_path / "there.db"

@@ -1,4 +1,4 @@
-"""What a face set would be now, on the pages that decide about it; and the switches of programs."""
+"""A face set as it would be now, on the pages that decide about it; and the switches of programs."""
 
 import re
 from dataclasses import replace

@@ -128,3 +128,29 @@ async def test_a_form_that_is_switched_off_for_a_person_goes_at_once_and_comes_b
     await decide(app, UndoDecision(decision=done.decisions[0]))
     await app.runner.publish_now()
     assert mine in {one["sha256"] for one in manifest(app, f"_profiles/kohya/{name}")["faces"]}
+
+
+async def test_a_form_that_is_switched_off_while_a_publish_runs_is_not_written_back(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = (await app.store.read(members.list_identities))[-1].number
+    name, loop, decided = f"faceset_{number:03d}", asyncio.get_running_loop(), list[asyncio.Task[MadeDecisions]]()
+    write = app.tree.write_directory
+
+    def begin() -> None:
+        if not decided:
+            decided.append(loop.create_task(decide(app, SwitchProfiles(identity=number, off=("kohya",)))))
+
+    def write_directory(directory: str, *others: Any) -> None:
+        loop.call_soon_threadsafe(begin)
+        write(directory, *others)
+
+    for directory in app.tree.on_disk():
+        app.tree.remove_directory(directory)
+    monkeypatch.setattr(app.tree, "write_directory", write_directory)
+    await app.runner.publish_now()
+    await decided[0]
+    kohya = app.settings.export_dir / "_profiles" / "kohya"
+    assert not list(kohya.glob(f"{name}*"))
+    assert (app.settings.export_dir / "_profiles" / "plain" / name).is_dir()
+    assert list(kohya.iterdir()), "all others have it"

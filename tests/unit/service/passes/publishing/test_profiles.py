@@ -18,11 +18,15 @@ from sqlalchemy import Connection, func, select, update
 
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.exports.requests import read_export_requests
+from immich_facesets.faces import Box
+from immich_facesets.moderation.decisions import FaceRef
+from immich_facesets.moderation.records import Author
+from immich_facesets.moderation.requests import IncludeInSets
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.files.export_tree import ExportTree
 from service.settings import Settings
-from service.store import exports, members, runs
+from service.store import exports, members, moderation, runs
 from service.store.tables import crops, export_ledger, faces
 from service.store.tables import identities as identity_rows
 from service.sync.outcome import Outcome
@@ -235,6 +239,13 @@ async def test_a_library_for_cameras_has_named_people_cut_to_their_faces_and_no_
                 assert max(image.size) == 96
                 assert image.width / image.height == pytest.approx((x2 - x1) / (y2 - y1), rel=0.05)
         assert (await app.runner.publish_now()).forms == 0
+        mine = FaceRef(grey["sha256"], Box(*grey["box"]))
+        now = app.context.clock()
+        await app.store.write(moderation.decide, [IncludeInSets(faces=(mine,))], Author("anna", "command"), now)
+        await app.runner.publish_now()
+        manifest = manifest_of(root, "Mira")
+        assert grey["sha256"] in {face["sha256"] for face in manifest["faces"]}, "somebody included it by hand"
+        assert "without_colour" not in manifest["left_out"]
 
 
 def crop_file_of(tx: Connection, face: Mapping[str, Any]) -> str:
