@@ -1,5 +1,6 @@
 """Windows by age: children change so fast that the year of life separates faces better than similarity does."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -11,6 +12,12 @@ from immich_facesets.checkpoints import checkpoint
 from immich_facesets.dates import completed_years, date_of
 
 _OLDEST, _MOST = 130, 30
+_NAME = re.compile(r"age_[0-9]{2,3}_[0-9]{2,3}")
+
+
+def is_age_name(name: str) -> bool:
+    """Return whether a name is one that this program gives to the era of some ages."""
+    return _NAME.fullmatch(name.casefold()) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)

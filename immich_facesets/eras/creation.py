@@ -87,6 +87,12 @@ def with_old_names(found: Sequence[KeptEra], kept: Sequence[KeptEra], present: f
     return tuple(replace(era, name=names[place]) for place, era in enumerate(found))
 
 
+def with_given_names(found: Sequence[KeptEra], kept: Sequence[KeptEra]) -> tuple[KeptEra, ...]:
+    """Return new eras by age; the era of ages that a person gave a name has that name."""
+    given = {era.window: era.name for era in kept if era.window is not None}
+    return tuple(replace(era, name=given[era.name], window=era.name) if era.name in given else era for era in found)
+
+
 def _may_be_called(era: KeptEra, name: str) -> bool:
     """Return whether a name is no year, or one of the era's years."""
     year = name[:4]

@@ -1,13 +1,14 @@
 """Changes of eras that a person asks for: a split anew, another name, and two eras as one."""
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Annotated, assert_never
 
 import msgspec
 
-from immich_facesets.eras.era import KeptEra
+from immich_facesets.eras.ages import Childhood, is_age_name
+from immich_facesets.eras.era import EditedEras, KeptEra
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.update import grow_eras
 from immich_facesets.eras.years import dominant_year, years_of
@@ -46,15 +47,13 @@ class MergeEras(_ChangeBase, frozen=True, kw_only=True, tag="merge"):
 EraChange = SplitEras | RenameEra | MergeEras
 
 
-@dataclass(frozen=True, slots=True)
-class EditedEras:
-    """Eras as they were changed. ``moved``: old names to the name that their faces are under now."""
-
-    eras: tuple[KeptEra, ...]
-    moved: Mapping[str, str] = field(default_factory=dict)
-
-
-def edit_eras(table: FaceTable, kept: Sequence[KeptEra], rules: EraRules, change: RenameEra | MergeEras) -> EditedEras:
+def edit_eras(
+    table: FaceTable,
+    kept: Sequence[KeptEra],
+    rules: EraRules,
+    change: RenameEra | MergeEras,
+    childhood: Childhood | None = None,
+) -> EditedEras:
     """
     Return the eras with a change, and grown as a sync grows them, so that a sync changes nothing more.
 
@@ -62,18 +61,27 @@ def edit_eras(table: FaceTable, kept: Sequence[KeptEra], rules: EraRules, change
     """
     match change:
         case RenameEra():
-            name = _free_name(change.name, kept, change.era)
-            found, moved = _renamed(kept, change.era, name), {change.era: name}
+            name = _free_name(change.name, kept, change.era, is_by_age=childhood is not None)
+            found, moved = _renamed(kept, change.era, name, is_by_age=childhood is not None), {change.era: name}
         case MergeEras():
+            if childhood is not None:
+                raise RequestError(
+                    "these eras are by age, and FACESETS_ERA_AGES says which ages each has: they can be renamed, and not "
+                    "merged",
+                    status=409,
+                )
             found = _merged(table, kept, change.into, change.eras)
             moved = dict.fromkeys(change.eras, change.into)
         case _:
             assert_never(change)
-    return EditedEras(grow_eras(table, sorted(found, key=lambda era: era.name), rules), moved)
+    return EditedEras(grow_eras(table, sorted(found, key=lambda era: era.name), rules, childhood), moved)
 
 
-def _renamed(kept: Sequence[KeptEra], old: str, new: str) -> list[KeptEra]:
-    return [replace(era, name=new) if era.name == old else era for era in kept]
+def _renamed(kept: Sequence[KeptEra], old: str, new: str, *, is_by_age: bool) -> list[KeptEra]:
+    def named(era: KeptEra) -> KeptEra:
+        return replace(era, name=new, window=era.age_name if is_by_age and era.age_name != new else None)
+
+    return [named(era) if era.name == old else era for era in kept]
 
 
 def _merged(table: FaceTable, kept: Sequence[KeptEra], into: str, others: Collection[str]) -> list[KeptEra]:
@@ -104,9 +112,9 @@ def _named(kept: Sequence[KeptEra], name: str) -> KeptEra:
     return found
 
 
-def _free_name(text: str, kept: Sequence[KeptEra], old: str) -> str:
+def _free_name(text: str, kept: Sequence[KeptEra], old: str, *, is_by_age: bool) -> str:
     """Return a new name without surrounding blanks; one that cannot be a directory's, or is taken, is a ``RequestError``."""
-    _named(kept, old)
+    era = _named(kept, old)
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if len(name) > MOST_NAME or not name[:1].isalnum() or not all(one.isalnum() or one in " _-" for one in name):
         raise RequestError(
@@ -116,6 +124,8 @@ def _free_name(text: str, kept: Sequence[KeptEra], old: str) -> str:
         )
     if name == old:
         raise RequestError(f"the era is called {name} already", status=409)
+    if is_by_age and is_age_name(name) and name != era.age_name:
+        raise RequestError(f"{name} is the name of other ages: take a name of another form", status=409)
     if any(name_key(era.name) == name_key(name) for era in kept if era.name != old):
         raise RequestError(f"another era is called {name}: merge the two, or take another name", status=409)
     return name

@@ -18,7 +18,8 @@ class KeptEra:
     A stored era. ``name`` is unique among the eras of one identity; the years are those at its creation.
 
     ``founders``: ids of the faces the era was made of. ``joined``: ids of faces added later, with the confidence in [0,
-    1] where similarity alone decided, None where a date did.
+    1] where similarity alone decided, None where a date did. ``window``: the name by age of an era that a person gave
+    another one; None where ``name`` is it, and of eras by years.
     """
 
     name: str
@@ -27,6 +28,12 @@ class KeptEra:
     to_year: int | None
     founders: frozenset[int]
     joined: Mapping[int, float | None] = field(default_factory=dict)
+    window: str | None = None
+
+    @property
+    def age_name(self) -> str:
+        """The name of the ages that an era by age has."""
+        return self.window or self.name
 
     @property
     def face_ids(self) -> frozenset[int]:
@@ -35,6 +42,14 @@ class KeptEra:
     def with_joined(self, joined: Mapping[int, float | None]) -> "KeptEra":
         """Return the same era with those faces added."""
         return replace(self, joined={**self.joined, **joined})
+
+
+@dataclass(frozen=True, slots=True)
+class EditedEras:
+    """Eras as they were changed. ``moved``: old names to the name that their faces are under now."""
+
+    eras: tuple[KeptEra, ...]
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 def new_era(table: FaceTable, rows: Rows, name: str) -> KeptEra:

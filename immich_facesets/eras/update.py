@@ -7,13 +7,15 @@ drifts through the years. Faces that fit no era remain outside until enough simi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.ages import Childhood
-from immich_facesets.eras.creation import by_window, first_eras, with_old_names
+from immich_facesets.eras.creation import by_window, first_eras, with_given_names, with_old_names
+from immich_facesets.eras.decided import DecidedEras
 from immich_facesets.eras.era import KeptEra, free_name, new_era, year_name
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import look_alikes, recover
@@ -24,7 +26,11 @@ from immich_facesets.grouping.face_table import FaceTable, Rows
 
 
 def plan_eras(
-    table: FaceTable, kept: Sequence[KeptEra], rules: EraRules, childhood: Childhood | None = None
+    table: FaceTable,
+    kept: Sequence[KeptEra],
+    rules: EraRules,
+    childhood: Childhood | None = None,
+    decided: DecidedEras = DecidedEras(),  # noqa: B008 it is frozen
 ) -> tuple[KeptEra, ...]:
     """
     Return the planned eras of an identity by name: its stored eras, grown, or the first ones if it can be sorted.
@@ -33,7 +39,8 @@ def plan_eras(
     again with the planned eras gives the same plan. The order of rows does not affect the result.
     """
     table = table.in_order_of_content()
-    return grow_eras(table, kept or first_eras(table, rules, childhood), rules, childhood)
+    begun = decided.over(kept or first_eras(table, rules, childhood))
+    return grow_eras(table, begun.eras, rules, childhood)
 
 
 def split_again(
@@ -51,6 +58,8 @@ def split_again(
         return tuple(kept)
     if childhood is None:
         found = with_old_names(found, kept, frozenset(table.face_ids.tolist()))
+    else:
+        found = with_given_names(found, kept)
     return grow_eras(table, found, rules, childhood)
 
 
@@ -134,7 +143,7 @@ class _Growth:
             is_near: NDArray[np.bool_] = np.abs(when - years[:, 1]) <= self._rules.max_years
             return is_near | ((years[:, 0] <= when) & (when <= years[:, 2]))
         names = np.array(["", *(window.name for window in self._childhood.windows)])
-        return np.asarray(names[self._window[rows] + 1][:, None] == np.array([era.name for era in eras]))
+        return np.asarray(names[self._window[rows] + 1][:, None] == np.array([era.age_name for era in eras]))
 
     def _place_undated(self) -> None:
         rows = self._rows(dated=False)
@@ -185,7 +194,9 @@ class _Growth:
             return False
         if self._childhood is not None and self._window is not None:
             sets = by_window(self._table, rows, self._window, self._rules)
-            named = {self._childhood.windows[place].name: found for place, found in sets.items()}
+            given = {era.age_name: era.name for era in self.eras.values()}
+            ages = {self._childhood.windows[place].name: found for place, found in sets.items()}
+            named = {given.get(name, name): found for name, found in ages.items()}
             fresh = {name: found for name, found in named.items() if name not in self._names_in_use()}
         else:
             near = np.intersect1d(rows, self._near_centre(self._when != NO_YEAR))
@@ -228,6 +239,7 @@ class _Growth:
 
     def _add(self, sets: Mapping[str, Rows]) -> bool:
         for name, rows in sets.items():
-            self.eras[name] = new_era(self._table, rows, name)
+            window = self.eras[name].window if name in self.eras else None
+            self.eras[name] = replace(new_era(self._table, rows, name), window=window)
             self._is_loose[rows] = False
         return bool(sets)

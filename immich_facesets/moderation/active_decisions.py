@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import assert_never
 
+from immich_facesets.moderation import era_pins
 from immich_facesets.moderation.decisions import (
     AllowTogether,
     BirthDate,
     Confirm,
     Cover,
     Decision,
+    Eras,
     Erased,
     FaceRef,
     Forget,
@@ -34,6 +36,7 @@ from immich_facesets.moderation.decisions import (
     Undo,
     Unlock,
 )
+from immich_facesets.moderation.era_pins import EraPin
 
 Resolve = Callable[[FaceRef], int | None]
 """A function from a face reference of a decision to its current row; None while there is no such row."""
@@ -83,6 +86,7 @@ class ActiveDecisions:
         self.profiles_off: dict[int, tuple[str, ...]] = {}
         self.covers: dict[int, FaceRef | None] = {}
         self.references: dict[str, int] = {}
+        self.eras: dict[int, dict[FaceRef, EraPin]] = {}
         self._anchors: dict[int, list[int]] = {}
 
     def enter(self, decision_id: int, decision: Decision) -> None:  # noqa: C901, PLR0912, PLR0915 one flat arm for each kind of decision
@@ -142,6 +146,8 @@ class ActiveDecisions:
             case ReferencePicture():
                 self.references.pop(decision.digest, None)
                 self.references |= {decision.digest: decision.identity} if decision.is_on else {}
+            case Eras():
+                era_pins.enter(self.eras.setdefault(decision.identity, {}), decision)
             case Undo() | Erased():
                 pass
             case _:
@@ -183,6 +189,8 @@ class ActiveDecisions:
                 self.minors.setdefault(decision.identity, not decision.is_on)
             case Cover():
                 self.covers.setdefault(decision.identity, None)
+            case Eras():
+                era_pins.take_back(self.eras.setdefault(decision.identity, {}), decision)
             case KeepApart() | Later() | AllowTogether() | OfAge() | Forget() | Erased() | Undo():
                 pass
             case NotForSets() | ForSets() | ReferencePicture():  # an earlier decision about it counts again

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from immich_facesets.moderation.active_decisions import ActiveDecisions, Resolve, pair_of, undone_ids
 from immich_facesets.moderation.decisions import Decision, FaceRef, Part, Seen, numbers_in
+from immich_facesets.moderation.era_pins import EraPin
 
 T = TypeVar("T")
 
@@ -32,7 +33,8 @@ class Constraints:
     adult. ``anchors``: members that an identity had when a decision mentioned it; they are found there again after a new
     import. ``births`` (ISO), ``minors``, ``locks``, ``labels``, ``hidden`` (from exports), ``profiles_off`` (that are not written for it) and ``covers`` hold the last
     decision for each identity. The value is that before, False, empty or None where it was undone; without a decision there is no entry.
-    ``references``: the identity of each reference picture, by its digest.
+    ``references``: the identity of each reference picture, by its digest. ``eras``: the faces that decisions hold in eras,
+    by the number that the identity had then.
     ``mentioned``: every number that any decision ever mentioned; no new identity gets one.
     """
 
@@ -64,6 +66,7 @@ class Constraints:
     profiles_off: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     covers: Mapping[int, FaceRef | None] = field(default_factory=dict)
     references: Mapping[str, int] = field(default_factory=dict)
+    eras: Mapping[int, Mapping[FaceRef, EraPin]] = field(default_factory=dict)
     mentioned: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
@@ -85,6 +88,13 @@ class Constraints:
     def current(self, number: int) -> int:
         """Return the current number of an identity, after merges."""
         return self.merged.get(number, number)
+
+    def eras_of(self, number: int) -> dict[FaceRef, EraPin]:
+        """Return the faces that decisions hold in eras of an identity, those of merged ones too; its own come last."""
+        found: dict[FaceRef, EraPin] = {}
+        for one in sorted(self.eras, key=lambda one: (one == number, one)):
+            found |= self.eras[one] if self.current(one) == number else {}
+        return found
 
 
 def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve, anchors: Anchors = {}) -> Constraints:  # noqa: B006 it is only read
@@ -161,6 +171,7 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
             for digest, number in active.references.items()
             if current(number) not in active.forgotten
         },
+        eras={number: pins for number, pins in active.eras.items() if pins},
         mentioned=mentioned,
     )
 

@@ -6,12 +6,13 @@ a face by content hash and box, and to an identity by its number. So they stay v
 change of model. A decision that removes faces records where they were, so that an undo can restore them.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
+from immich_facesets.moderation.era_pins import EraPlace, EraSpan
 
 
 class FaceRef(msgspec.Struct, frozen=True):
@@ -275,6 +276,30 @@ class ReferencePicture(_DecisionBase, frozen=True, tag="reference"):
     is_on: bool = True
 
 
+class EraFace(msgspec.Struct, frozen=True):
+    """A face with its place in an era before a decision and after it; None: in no era."""
+
+    face: FaceRef
+    was: EraPlace | None
+    now: EraPlace | None
+
+
+class Eras(_DecisionBase, frozen=True, tag="eras"):
+    """
+    The eras of an identity, changed by hand. ``immich_facesets.moderation.era_pins`` says why it pins faces.
+
+    ``change``: what was asked for; ``eras``: the names that it was about, and ``name`` the one that it gave. ``spans``: the
+    eras before and after it. ``placed``: the faces that it moved, and those in the other eras that no decision had pinned.
+    """
+
+    identity: int
+    change: Literal["split", "rename", "merge"]
+    spans: tuple[EraSpan, ...]
+    placed: tuple[EraFace, ...]
+    eras: tuple[str, ...] = ()
+    name: str | None = None
+
+
 class Undo(_DecisionBase, frozen=True, tag="undo"):
     """The decision with this id is no longer in effect; undoing an undo restores it."""
 
@@ -306,6 +331,7 @@ Decision = (
     | Minor
     | Cover
     | ReferencePicture
+    | Eras
     | Undo
 )
 
@@ -325,10 +351,15 @@ def numbers_in(decision: Decision) -> frozenset[int]:
 
 
 def faces_in(decision: Decision) -> tuple[FaceRef, ...]:
-    """Return every face that a decision refers to."""
+    """Return every face whose membership or export a decision settles, or that it shows; not those in eras."""
     parts = tuple(face for part in getattr(decision, "parts", ()) for face in part.faces)
     shown = (one for one in (getattr(decision, "face", None), getattr(decision, "cover", None)) if one is not None)
     return (*getattr(decision, "faces", ()), *parts, *shown)
+
+
+def faces_in_eras(decision: Decision) -> tuple[FaceRef, ...]:
+    """Return every face that a decision places in eras: there may be thousands, and most readers need none of them."""
+    return tuple(one.face for one in decision.placed) if isinstance(decision, Eras) else ()
 
 
 def rename_source(decision: Decision, old: str, new: str) -> Decision:

@@ -159,8 +159,8 @@ def effect_of(scope: Scope, owners: Owners, before: Constraints, after: Constrai
 
 def _settings(before: Constraints, after: Constraints) -> tuple[tuple[int, str], ...]:
     """Return which settings of which identities differ."""
-    names = ("locks", "labels", "hidden", "covers", "births", "minors")
-    words = dict(zip(names, ("lock", "label", "never_export", "cover", "birth_date", "minor"), strict=True))
+    names = ("locks", "labels", "hidden", "covers", "births", "minors", "eras")
+    words = dict(zip(names, ("lock", "label", "never_export", "cover", "birth_date", "minor", "eras"), strict=True))
     found: list[tuple[int, str]] = []
     for name in names:
         old, new = getattr(before, name), getattr(after, name)

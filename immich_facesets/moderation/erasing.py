@@ -15,6 +15,7 @@ from immich_facesets.moderation.decisions import (
     Confirm,
     Cover,
     Decision,
+    Eras,
     Erased,
     FaceRef,
     Forget,
@@ -138,6 +139,8 @@ def redacted(decision: Decision, who: Forgotten) -> Decision:  # noqa: C901, PLR
             return Erased() if who.numbers & {decision.identity, decision.other} else decision
         case Cover() | ReferencePicture():
             return Erased() if decision.identity in who.numbers or who.holds(decision.face) else decision
+        case Eras():
+            return _eras(decision, who)
         case Lock() | Unlock() | NeverExport() | Profiles() | BirthDate() | Minor():
             return Erased() if decision.identity in who.numbers else decision
         case _:
@@ -160,6 +163,13 @@ def _subject(decision: Ignore | Later | OfAge, who: Forgotten) -> Decision:
         return Erased()
     kept = _others(decision.faces, who)
     return msgspec.structs.replace(decision, faces=kept) if kept or decision.identity is not None else Erased()
+
+
+def _eras(decision: Eras, who: Forgotten) -> Decision:
+    if decision.identity in who.numbers:
+        return Erased()
+    kept = tuple(one for one in decision.placed if not who.holds(one.face))
+    return msgspec.structs.replace(decision, placed=kept) if kept else Erased()
 
 
 def _merge(decision: Merge, who: Forgotten) -> Decision:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
@@ -21,7 +22,7 @@ from immich_facesets.moderation.decisions import (
     numbers_in,
 )
 from immich_facesets.moderation.effects import Effect, Scope, effect_of, owners_after, refuse_impossible
-from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity, refs
+from immich_facesets.moderation.facts import Facts, KnownIdentity, refs
 from immich_facesets.moderation.planning import decisions_of
 from immich_facesets.moderation.records import Record
 from immich_facesets.moderation.requests import ForgetPerson, RedoDecision, Request, UndoDecision
@@ -31,6 +32,8 @@ MOST_ANCHORS = 200
 """The most members that a decision records of an identity; a merge records all, as an undo gives them back."""
 
 _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+
+T = TypeVar("T")
 
 Entry = tuple[Decision, tuple[Part, ...]]
 """A decision, and the members of the identities that it mentions."""
@@ -106,12 +109,12 @@ def members_for(decision: Decision, facts: Facts) -> tuple[Part, ...]:
     found = []
     for number in sorted(numbers_in(decision) - parts):
         members = facts.members(number)
-        kept = members if isinstance(decision, Merge) else _spread(members)
+        kept = members if isinstance(decision, Merge) else evenly(members)
         found += [Part(number, refs(kept))] if kept else []
     return tuple(found)
 
 
-def _spread(members: Sequence[KnownFace]) -> Sequence[KnownFace]:
+def evenly(members: Sequence[T]) -> Sequence[T]:
     """Return members spread evenly over all, as many as a decision records."""
     if len(members) <= MOST_ANCHORS:
         return members

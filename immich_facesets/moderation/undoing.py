@@ -4,6 +4,7 @@ from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.decisions import (
     Decision,
+    Eras,
     Erased,
     Forget,
     Merge,
@@ -57,13 +58,14 @@ def without_effect(asked: tuple[Decision, ...], facts: Facts) -> RequestError:
     first = min(one.decision_id for one in targets)
     faces = {ref for one in targets for ref in faces_in(_root(one, facts).decision)}
     numbers = {number for one in targets for number in numbers_in(_root(one, facts).decision)}
-    undone = _undone(facts)
+    undone, is_of_eras = _undone(facts), all(isinstance(_root(one, facts).decision, Eras) for one in targets)
     later = [
         f"{number} ({kind_of(one.decision)})"
         for number, one in sorted(facts.records.items())
         if number > first
         and number not in undone
         and not isinstance(one.decision, Undo)
+        and (not is_of_eras or isinstance(one.decision, Eras))
         and (faces.intersection(faces_in(one.decision)) or numbers.intersection(numbers_in(one.decision)))
     ]
     because = (

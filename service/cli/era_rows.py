@@ -36,7 +36,11 @@ class EraRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The effect of a change of one identity's eras. ``gone``: names that no era has any more."""
+    """
+    The effect of a change of one identity's eras. ``gone``: names that no era has any more.
+
+    ``decision``: that which was made, if one was.
+    """
 
     identity: int
     label: str | None
@@ -46,6 +50,7 @@ class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
     gone: tuple[str, ...]
     moved_faces: int
     is_written: bool
+    decision: int | None = None
 
 
 def as_written(row: EraRow, written: Collection[str]) -> EraRow:
@@ -60,8 +65,12 @@ def as_written(row: EraRow, written: Collection[str]) -> EraRow:
     )
 
 
-def change_row(number: int, label: str | None, plan: EraPlan, reason: str, *, is_written: bool) -> ChangeRow:
-    """Return what a plan changes; a face whose era has another name now did not move."""
+def change_row(number: int, label: str | None, plan: EraPlan, reason: str, made: tuple[int, ...] | None) -> ChangeRow:
+    """
+    Return what a plan changes; a face whose era has another name now did not move.
+
+    ``made``: the decision, if it was one; None where the plan was not written.
+    """
     before, after = ({era.name: era.face_ids for era in kept.eras} for kept in (plan.before, plan.after))
     era_of = {face: plan.moved.get(name, name) for name, faces in before.items() for face in faces}
     moved = [face for name, faces in after.items() for face in faces if era_of.get(face, name) != name]
@@ -73,7 +82,8 @@ def change_row(number: int, label: str | None, plan: EraPlan, reason: str, *, is
         new=tuple(sorted(after.keys() - before.keys())),
         gone=tuple(sorted(before.keys() - after.keys())),
         moved_faces=len(moved) + len(plan.leaves),
-        is_written=is_written,
+        is_written=made is not None,
+        decision=made[0] if made else None,
     )
 
 
@@ -103,6 +113,8 @@ def print_changes(rows: list[ChangeRow]) -> None:
             changes += [f"gone: {', '.join(row.gone)}"] if row.gone else []
             changes += [f"{counted(row.moved_faces, 'face')} moved"] if row.moved_faces else []
             print_line(f"  {'; '.join(changes) or 'nothing changes'}")
+        if row.decision is not None:
+            print_line(f"  Decision {row.decision}: 'immich-facesets decisions undo {row.decision}' takes it back.")
     if rows and not rows[0].is_written:
         print_line("Nothing was changed.")
     else:

@@ -9,7 +9,9 @@ import typer
 
 from immich_facesets.eras import EraChange, MergeEras, Probe, RenameEra, SplitEras
 from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.moderation.records import Author
 from immich_facesets.wording import counted
+from service.cli.deciding import Reason, author_of
 from service.cli.era_rows import (
     ChangeRow,
     EraRow,
@@ -76,6 +78,7 @@ def split(
     identity: Annotated[int | None, typer.Argument(min=1, help="The number of a person.")] = None,
     *,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody.")] = False,
+    reason: Reason = "",
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -86,7 +89,8 @@ def split(
     """
     if (identity is None) == (not everybody):
         raise RequestError("name one person by number, or say --all: one of them, not both", status=400)
-    rows = asyncio.run(_split(load_settings(), identity, is_written=not dry_run))
+    author = None if dry_run else author_of(reason)
+    rows = asyncio.run(_split(load_settings(), identity, author))
     if json:
         print_json(rows)
         return
@@ -99,11 +103,12 @@ def rename(
     era: Annotated[str, typer.Argument(help="The name of an era, as 'eras list' shows it.")],
     name: Annotated[str, typer.Argument(help="Its new name.")],
     *,
+    reason: Reason = "",
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Give an era another name. Its face set's directory bears it from the next sync or 'export' on."""
-    _change(identity, RenameEra(era=era, name=name), dry_run=dry_run, json=json)
+    _change(identity, RenameEra(era=era, name=name), None if dry_run else author_of(reason), json=json)
 
 
 @eras.command("merge")
@@ -112,29 +117,30 @@ def merge(
     names: Annotated[list[str], typer.Argument(help="The names of eras, as 'eras list' shows them.")],
     *,
     into: Annotated[str, typer.Option(help="The era that they become part of; its name stays.")],
+    reason: Reason = "",
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Make eras one. No sync parts them again; 'eras split' finds all eras anew."""
-    _change(identity, MergeEras(eras=tuple(dict.fromkeys(names)), into=into), dry_run=dry_run, json=json)
+    change = MergeEras(eras=tuple(dict.fromkeys(names)), into=into)
+    _change(identity, change, None if dry_run else author_of(reason), json=json)
 
 
-def _change(identity: int, change: EraChange, *, dry_run: bool, json: bool) -> None:
-    row = asyncio.run(_changed(load_settings(), identity, change, is_written=not dry_run))
+def _change(identity: int, change: EraChange, author: Author | None, *, json: bool) -> None:
+    """Make a change and print it; without an author it is only planned."""
+    row = asyncio.run(_changed(load_settings(), identity, change, author))
     if json:
         print_json(row)
         return
     print_changes([row])
 
 
-async def _changed(settings: Settings, number: int, change: EraChange, *, is_written: bool) -> ChangeRow:
+async def _changed(settings: Settings, number: int, change: EraChange, author: Author | None) -> ChangeRow:
     async with open_reading(settings) as store:
         identities = await IdentityEras.read(store, settings, number)
         plan = await identities.plan(number, change)
-        if is_written:
-            await identities.make(number, plan)
-        reason = "its eras, with this change"
-        return change_row(number, identities.labels.get(number), plan, reason, is_written=is_written)
+        made = None if author is None else await identities.make(number, plan, change, author)
+        return change_row(number, identities.labels.get(number), plan, "its eras, with this change", made)
 
 
 @eras.command("list")
@@ -187,18 +193,17 @@ async def _probe(settings: Settings, identity: int) -> ProbeReport:
         )
 
 
-async def _split(settings: Settings, identity: int | None, *, is_written: bool) -> list[ChangeRow]:
-    rows = []
+async def _split(settings: Settings, identity: int | None, author: Author | None) -> list[ChangeRow]:
+    rows, change = [], SplitEras()
     async with open_reading(settings) as store:
         identities = await IdentityEras.read(store, settings, identity)
         with err.status("Splitting") as status:
             for number in sorted(identities.facts.members) if identity is None else [identity]:
                 status.update(f"Splitting identity {number}")
-                plan = await identities.plan(number, SplitEras())
+                plan = await identities.plan(number, change)
                 reason = await identities.reason(number, await identities.table(number))
-                if is_written:
-                    await identities.make(number, plan)
-                rows.append(change_row(number, identities.labels.get(number), plan, reason, is_written=is_written))
+                made = None if author is None else await identities.make(number, plan, change, author)
+                rows.append(change_row(number, identities.labels.get(number), plan, reason, made))
     return rows
 
 

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
+
 from immich_facesets.eras import EraChange, EraRules, Probe, Verdict, probe, verdict_of, years_of
 from immich_facesets.errors import RequestError
 from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.moderation.records import Author
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
@@ -20,6 +23,8 @@ from service.store.database import Store
 from service.store.faces import dimension_of
 from service.store.past_people import dated_faces
 from service.store.spaces import active_space, grouped_points
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,20 @@ class IdentityEras:
         """Return what a change would write; an impossible one is a ``RequestError``."""
         return await self.eras.plan_change(identity, await self.table(identity), change)
 
-    async def make(self, identity: int, plan: EraPlan) -> None:
-        """Write a plan; a ``RequestError`` when the eras were changed meanwhile."""
-        if not plan.is_done and not await self.eras.record(identity, plan):
+    async def make(self, identity: int, plan: EraPlan, change: EraChange, author: Author) -> tuple[int, ...]:
+        """
+        Write the plan of a change, as a decision, and return its id; none of a split that moves no face.
+
+        A ``RequestError`` when the eras were changed meanwhile.
+        """
+        if plan.is_done:
+            return ()
+        made = await self.eras.decide(identity, plan, change, author)
+        if made is None:
             raise RequestError(f"the eras of identity {identity} were changed meanwhile: look again, and repeat this")
+        if made:
+            log.info("decided", decisions=list(made), kinds=["eras"], made_from=author.made_from)
+        return made
 
     async def reason(self, identity: int, table: FaceTable) -> str:
         """Return why the faces of an identity can be sorted by age, or why not."""

@@ -17,6 +17,7 @@ from immich_facesets.moderation.decisions import (
     ReferencePicture,
     Undo,
     faces_in,
+    faces_in_eras,
     numbers_in,
 )
 from immich_facesets.moderation.erasing import Forgotten, digest_of, faces_at, imported_mark, without_person
@@ -221,7 +222,8 @@ def _numbers(line: Line) -> set[int]:
 
 
 def _refs(line: Line) -> set[FaceRef]:
-    return {*faces_in(line.decision), *(ref for part in line.members for ref in part.faces)}
+    members = (ref for part in line.members for ref in part.faces)
+    return {*faces_in(line.decision), *faces_in_eras(line.decision), *members}
 
 
 def _apply(tx: Connection, before: Mapping[int, Record], added: Mapping[int, Record], now: datetime) -> None:

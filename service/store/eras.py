@@ -1,15 +1,17 @@
 """Eras as publish reads and writes them: the faces in each, and the basis of their last computation."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, select, update
+from sqlalchemy import Connection, Table, and_, case, delete, select, update
 
 from immich_facesets.eras import KeptEra, take_over
+from immich_facesets.moderation.era_pins import EraPin
 from service.store.chunks import chunks, delete_others
+from service.store.era_pins import pins_now
 from service.store.forgotten import faces_there
 from service.store.imported_faces import imported_eras
 from service.store.tables import era_faces, era_looks, eras, memberships
@@ -26,18 +28,36 @@ class EraVersion:
 
 @dataclass(frozen=True, slots=True)
 class StoredEras:
-    """The eras of one identity, by name, and the basis of their computation; None before the first one."""
+    """
+    The eras of one identity, by name, and the basis of their computation; None before the first one.
+
+    ``pins``: the faces that decisions hold in an era, by id. They count for more than the eras, which follow them.
+    """
 
     eras: tuple[KeptEra, ...] = ()
     version: EraVersion | None = None
+    pins: Mapping[int, EraPin] = field(default_factory=dict)
 
 
 def stored_eras(tx: Connection, identity: int | None = None) -> dict[int, StoredEras]:
     """
     Return every identity that has eras or was examined, or one. A face is in an era only while it is in the identity.
 
-    Imported eras are included before they are first written, so that the next computation keeps them.
+    Imported eras are included before they are first written, so that the next computation keeps them. So are decisions
+    about faces that are not in the era yet.
     """
+    found = written_eras(tx, identity)
+    for number, brought in imported_eras(tx).items():
+        if identity in {None, number}:
+            before = found.get(number, StoredEras())
+            found[number] = replace(before, eras=take_over(before.eras, brought))
+    for number, pins in pins_now(tx, identity).items():
+        found[number] = replace(found.get(number, StoredEras()), pins=pins)
+    return dict(sorted(found.items()))
+
+
+def written_eras(tx: Connection, identity: int | None = None) -> dict[int, StoredEras]:
+    """Return the eras as they were written, without what will be taken over from imports and decisions."""
     founders: dict[tuple[int, str], set[int]] = {}
     joined: dict[tuple[int, str], dict[int, float | None]] = {}
     for row in tx.execute(_members().where(*_only(era_faces, identity)).order_by(era_faces.c.face_id)):
@@ -54,10 +74,6 @@ def stored_eras(tx: Connection, identity: int | None = None) -> dict[int, Stored
         found.setdefault(row.identity, []).append(era)
     looked = tx.execute(select(era_looks).where(*_only(era_looks, identity)))
     looks = {row.identity: EraVersion(row.basis, row.digest) for row in looked}
-    for number, brought in imported_eras(tx).items():
-        if identity not in {None, number}:
-            continue
-        found[number] = list(take_over(found.get(number, []), brought))
     return {
         number: StoredEras(tuple(found.get(number, ())), looks.get(number)) for number in sorted(found.keys() | looks)
     }
@@ -89,6 +105,20 @@ def record_eras(
     here = tx.execute(select(era_looks).where(era_looks.c.identity == identity)).one_or_none()
     if (None if here is None else EraVersion(here.basis, here.digest)) != before:
         return False
+    return write_eras(tx, identity, wanted, leaves=leaves, version=version, now=now, moved=moved)
+
+
+def write_eras(
+    tx: Connection,
+    identity: int,
+    wanted: Sequence[KeptEra],
+    *,
+    leaves: Collection[int],
+    version: EraVersion,
+    now: datetime,
+    moved: Mapping[str, str],
+) -> bool:
+    """Write the eras of one identity as a part of a larger transaction; False where all of their faces were erased."""
     rows = [row for era in wanted for row in _rows(identity, era)]
     there = faces_there(tx, [row["face_id"] for row in rows])
     if rows and not there:
@@ -96,9 +126,9 @@ def record_eras(
     for some in chunks(sorted(leaves)):
         tx.execute(delete(era_faces).where(era_faces.c.identity == identity, era_faces.c.face_id.in_(some)))
     _write_eras(tx, identity, wanted, version.basis.partition(":")[0], now)
-    for old, new in moved.items():
-        mine = (era_faces.c.identity == identity, era_faces.c.name == old)
-        tx.execute(update(era_faces).where(*mine).values(name=new))
+    if moved:
+        mine = (era_faces.c.identity == identity, era_faces.c.name.in_(moved))
+        tx.execute(update(era_faces).where(*mine).values(name=case(moved, value=era_faces.c.name)))
     delete_others(tx, eras.c.name, [era.name for era in wanted], eras.c.identity == identity)
     upsert(tx, era_faces, [row for row in rows if row["face_id"] in there])
     upsert(tx, era_looks, [{"identity": identity, "basis": version.basis, "digest": version.digest}])

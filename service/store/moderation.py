@@ -41,6 +41,7 @@ from immich_facesets.names import name_key
 from service.store.chunks import chunks
 from service.store.decided_members import attach_to, follow_settings, move_eras, write_members
 from service.store.decisions import all_records, constraints_of, finder, record_batch
+from service.store.era_decisions import follow_decisions, refuse_unclear
 from service.store.erasing import forget_person, preview_erasure, refuse_named_reason
 from service.store.former_members import forget_returned
 from service.store.identities import labels
@@ -81,6 +82,7 @@ def decide(tx: Connection, requests: Sequence[Request], author: Author, now: dat
     resolved, selected = resolve_selections(tx, requests, is_preview=False)
     before = _facts(tx, resolved)
     step = take_step(resolved, before)
+    refuse_unclear(tx, before, step.facts)
     forget = _forget_in(step)
     if forget is not None and author.reason:
         refuse_named_reason(tx, forget, author.reason)
@@ -98,6 +100,7 @@ def preview_decisions(
     resolved, selected = resolve_selections(tx, requests, is_preview=True)
     facts = _facts(tx, resolved)
     step = take_step(resolved, replace(facts, references={**facts.references, **sent}))
+    refuse_unclear(tx, facts, step.facts)
     forget = _forget_in(step)
     erased = None if forget is None else preview_erasure(tx, forget)
     return MadeDecisions((), _kinds(step), step.effect, selected, erased)
@@ -127,6 +130,7 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
     forget_returned(tx, [face_id for face_id, number in owners.items() if number is not None])
     attach_to(tx, {person: one.number for one in after.identities.values() for person in one.people})
     move_eras(tx, owners, now)
+    follow_decisions(tx, before, after, now)
     follow_settings(tx, after.constraints, now)
     made = (one.decision for number, one in after.records.items() if number not in before.records)
     gone = {one.digest for one in made if isinstance(one, ReferencePicture) and not one.is_on}

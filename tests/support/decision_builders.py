@@ -7,6 +7,8 @@ from immich_facesets.moderation.decisions import (
     Confirm,
     Cover,
     Decision,
+    EraFace,
+    Eras,
     Erased,
     FaceRef,
     Forget,
@@ -33,6 +35,7 @@ from immich_facesets.moderation.decisions import (
     Undo,
     Unlock,
 )
+from immich_facesets.moderation.era_pins import EraPlace, EraSpan
 
 
 def face(number: int) -> FaceRef:
@@ -64,5 +67,13 @@ ONE_OF_EACH: list[Decision] = [
     Minor(identity=1),
     Cover(identity=1, face=face(1)),
     ReferencePicture("2" * 64, face(1), identity=1),
+    Eras(
+        identity=1,
+        change="rename",
+        spans=(EraSpan("2011", "years", 2009, 2011, 2014), EraSpan("School", "years", 2009, 2011, 2014)),
+        placed=(EraFace(face(1), EraPlace(0, is_founder=True), EraPlace(1, is_founder=True)),),
+        eras=("2011",),
+        name="School",
+    ),
     Undo(decision=1),
 ]

@@ -7,7 +7,7 @@ Most identities are unchanged since the last check, which then costs only a dige
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, assert_never
 
 import msgspec
 import numpy as np
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from immich_facesets.dates import read_date
 from immich_facesets.eras import (
     Childhood,
+    DecidedEras,
     EraChange,
     EraRules,
     KeptEra,
+    MergeEras,
+    RenameEra,
     SplitEras,
     Window,
     edit_eras,
@@ -29,10 +32,12 @@ from immich_facesets.errors import RequestError
 from immich_facesets.facesets.faceset import Candidate
 from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.moderation.records import Author
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.passes.context import PassContext
 from service.store import eras
+from service.store.era_decisions import EraEdit, decide_eras
 from service.store.eras import EraVersion, StoredEras
 
 BY_YEARS, BY_AGES = "years", "ages"
@@ -64,20 +69,29 @@ def plan_identity_eras(
 
     ``anew``: split again on purpose, regardless of the last check. Blocking.
     """
-    basis = BY_YEARS if childhood is None else f"{BY_AGES}:{childhood.born}:{_text(childhood.windows)}"
+    basis = basis_of(childhood)
     is_same = before.version is None or before.version.basis == basis
-    kept = before.eras if is_same else ()
-    if is_same and not anew and before.version == EraVersion(basis, _digest(table, rules, kept)):
+    kept, decided = before.eras if is_same else (), DecidedEras(before.pins, basis)
+    begun = decided.over(kept)
+    if is_same and not anew and before.version == EraVersion(basis, _digest(table, rules, begun.eras)):
         return EraPlan(before, before, frozenset())
-    found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
+    if anew:
+        before = replace(before, eras=begun.eras) if is_same else before
+        found = split_again(table, begun.eras, rules, childhood)
+    else:
+        found = plan_eras(table, kept, rules, childhood, decided)
     if not found and before == StoredEras() and len(table) < rules.least_faces:
         return EraPlan(before, before, frozenset())  # repeating the check costs less than storing it
     members = {face for era in found for face in era.face_ids}
     leaves = {face for era in before.eras for face in era.face_ids} - members
     present = frozenset(table.face_ids.tolist())
-    return EraPlan(
-        before, StoredEras(found, EraVersion(basis, _digest(table, rules, found))), frozenset(leaves & present)
-    )
+    after = replace(before, eras=found, version=EraVersion(basis, _digest(table, rules, found)))
+    return EraPlan(before, after, frozenset(leaves & present), begun.moved)
+
+
+def basis_of(childhood: Childhood | None) -> str:
+    """Return by what eras are found: years, or which ages since which birthday."""
+    return BY_YEARS if childhood is None else f"{BY_AGES}:{childhood.born}:{_text(childhood.windows)}"
 
 
 def plan_change(
@@ -86,13 +100,17 @@ def plan_change(
     """Plan a change that a person asks for; an impossible one is a ``RequestError``. Blocking."""
     if isinstance(change, SplitEras):
         return plan_identity_eras(table, before, rules, childhood, anew=True)
-    if childhood is not None or (before.version is not None and before.version.basis != BY_YEARS):
+    basis = basis_of(childhood)
+    if before.version is not None and before.version.basis != basis:
         raise RequestError(
-            "these eras are by age, and FACESETS_ERA_AGES names them: they can only be split", status=409
+            "these eras are of before the last change of a birth date or of FACESETS_ERA_AGES: split them anew first",
+            status=409,
         )
-    edited = edit_eras(table, before.eras, rules, change)
-    version = EraVersion(BY_YEARS, _digest(table, rules, edited.eras))
-    return EraPlan(before, StoredEras(edited.eras, version), frozenset(), edited.moved)
+    begun = DecidedEras(before.pins, basis).over(before.eras)
+    edited = edit_eras(table, begun.eras, rules, change, childhood)
+    version = EraVersion(basis, _digest(table, rules, edited.eras))
+    after = replace(before, eras=edited.eras, version=version)
+    return EraPlan(replace(before, eras=begun.eras), after, frozenset(), edited.moved)
 
 
 class Eras:
@@ -138,6 +156,30 @@ class Eras:
         """Return the eras that a change would write. ``table``: all faces that may be exported."""
         before = self.stored.get(identity, StoredEras())
         return await compute(plan_change, table, before, self.rules, self.childhood(identity), change)
+
+    async def decide(self, identity: int, plan: EraPlan, change: EraChange, author: Author) -> tuple[int, ...] | None:
+        """Write a change that a person made, with its decision, and return the id of that; None as ``record`` is False."""
+        names: tuple[str, ...] = ()
+        name: str | None = None
+        match change:
+            case SplitEras():
+                pass
+            case RenameEra():
+                names, name = (change.era,), plan.moved[change.era]
+            case MergeEras():
+                names, name = change.eras, change.into
+            case _:
+                assert_never(change)
+        edit = EraEdit(
+            change=str(change.__struct_config__.tag),  # type: ignore[arg-type]  # the tags of both are the same
+            before=plan.before,
+            after=plan.after,
+            names=names,
+            name=name,
+            leaves=plan.leaves,
+            moved=tuple(plan.moved.items()),
+        )
+        return await self._context.store.write(decide_eras, identity, edit, author, self._context.clock())
 
     async def record(self, identity: int, plan: EraPlan) -> bool:
         """Write a plan; False when the eras have changed since they were read."""

@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from immich_facesets.eras import EraChange, KeptEra, Part, Probe
 from immich_facesets.eras.probing import BIN_WIDTH
 from immich_facesets.errors import RequestError
+from immich_facesets.moderation.records import Author
 from service.passes.publishing.eras import EraPlan
 from service.reports.library.shown import shown_crop
 from service.reports.stored_eras import IdentityEras
@@ -38,13 +41,14 @@ class EraReads:
         identities = await IdentityEras.read(self._store, self._settings, number)
         return await self._answer(identities, number, await identities.plan(number, change))
 
-    async def make(self, number: int, question: shown.EraQuestion) -> shown.EraPlanAnswer:
+    async def make(self, number: int, question: shown.EraQuestion, author: Author) -> shown.EraPlanAnswer:
         identities = await IdentityEras.read(self._store, self._settings, number)
         plan = await identities.plan(number, question.change)
         if question.version not in {None, _version(plan.before)}:
             raise RequestError(f"the eras of identity {number} are not as you saw them: look again", status=412)
-        await identities.make(number, plan)
-        return await self._answer(identities, number, plan)
+        made = await identities.make(number, plan, question.change, author)
+        answer = await self._answer(identities, number, plan)
+        return msgspec.structs.replace(answer, decision=made[0] if made else None)
 
     async def _answer(self, identities: IdentityEras, number: int, plan: EraPlan) -> shown.EraPlanAnswer:
         era_of = {face: era.name for era in plan.before.eras for face in era.face_ids}

@@ -7,6 +7,7 @@ from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE, OF_ONE, redirect_if_merged
 from service.web.context import CONTEXT
+from service.web.deciding import author_of
 from service.web.json_bodies import read_json
 from service.web.library.eras import EraPlanAnswer, EraProbe, EraQuestion
 from service.web.parameters import number_in
@@ -35,7 +36,7 @@ async def post_eras(request: web.Request) -> web.StreamResponse:
     answers, key = request.app[CONTEXT].answers, await key_of(request)
     if key is not None and (known := await answers.known(key)) is not None:
         return json_answer(msgspec.json.decode(known, type=EraPlanAnswer))
-    answer = await request.app[CONTEXT].eras.make(number, question)
+    answer = await request.app[CONTEXT].eras.make(number, question, author_of("api", question.reason))
     if key is not None:
         await answers.keep(key, msgspec.json.encode(answer))
     return json_answer(answer)
@@ -69,7 +70,7 @@ ROUTES = (
         method="POST",
         path="/api/identities/{number}/eras",
         handler=post_eras,
-        summary="Split the eras of an identity anew, rename one, or make several one",
+        summary="Split the eras of an identity anew, rename one, or make several one: a decision",
         question=EraQuestion,
         headers=(IDEMPOTENCY_KEY,),
         answers=_REFUSED

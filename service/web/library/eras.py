@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from immich_facesets.eras import EraChange
+from immich_facesets.moderation.records import Author, Text
 from service.web.library.identities import Crop
 
 
@@ -66,7 +67,8 @@ class EraPlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     The effect of a change. ``version``: that of the eras before it. ``reason``: why the faces can be sorted, or why not.
 
-    ``moved``: how many faces are in another era afterwards, or in none. ``is_done``: nothing would change.
+    ``moved``: how many faces are in another era afterwards, or in none. ``is_done``: nothing would change. ``decision``:
+    that which was made, if one was.
     """
 
     version: str
@@ -75,13 +77,19 @@ class EraPlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[PlannedEra, ...]
     moved: int
     is_done: bool
+    decision: int | None = None
 
 
 class EraQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change of eras. With ``version``, nothing is done where the eras are not as the caller saw them."""
+    """
+    A change of eras. With ``version``, nothing is done where the eras are not as the caller saw them.
+
+    ``reason``: free text that is kept with the decision.
+    """
 
     change: EraChange
     version: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    reason: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +102,4 @@ class EraCalls:
 
     probe: Callable[[int], Awaitable[EraProbe]]
     plan: Callable[[int, EraChange], Awaitable[EraPlanAnswer]]
-    make: Callable[[int, EraQuestion], Awaitable[EraPlanAnswer]]
+    make: Callable[[int, EraQuestion, Author], Awaitable[EraPlanAnswer]]

@@ -1,6 +1,6 @@
 """The eras of a person: those in force, what a new split would make of them, and changes by hand."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -9,6 +9,7 @@ from immich_facesets.eras import EraChange, SplitEras
 from immich_facesets.errors import RequestError
 from immich_facesets.wire import ErrorBody
 from service.web.context import CONTEXT
+from service.web.deciding import author_of
 from service.web.forms import read_fields
 from service.web.library.eras import EraQuestion
 from service.web.library.facesets import FacesetSummary
@@ -17,19 +18,11 @@ from service.web.pages.charts import year_chart
 from service.web.pages.era_charts import group_charts, pair_chart, year_colours
 from service.web.pages.facesets import set_view, writing_view
 from service.web.pages.person import PartQuery, Person, person_of
-from service.web.pages.shell import render_page
-from service.web.pages.wording import years_of
+from service.web.pages.shell import DONE, Done, render_page
+from service.web.pages.wording import era_title, years_of
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
 
-Changed = Literal["", "split", "rename", "merge"]
-
-NOTICES: dict[Changed, str] = {
-    "": "",
-    "split": "The eras are as proposed.",
-    "rename": "The era has its new name.",
-    "merge": "The eras are one.",
-}
 MOST_FACES = 3000
 """More faces are compared on request only: the work grows with their square."""
 
@@ -39,7 +32,7 @@ MOST_FIELDS = 200
 class ErasQuery(PartQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The eras of a person."""
 
-    changed: Annotated[Changed, msgspec.Meta(description="what was changed just now")] = ""
+    done: Done = ""
 
 
 class CompareQuery(PartQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +53,7 @@ async def show_eras(request: web.Request) -> web.StreamResponse:
         "outside": person.answer.identity.faces - in_eras,
         "by_age": any(era.kind != "years" for era in eras),
         "years": year_chart(await library.figures(person.number), eras),
-        "changed": NOTICES[query.changed],
+        "is_changed": bool(query.done),
     }
     return await render_page(request, "eras.html", view | _shared(request))
 
@@ -94,8 +87,10 @@ async def change_eras(request: web.Request) -> web.StreamResponse:
         plan = await calls.plan(person.number, change)
         view = {"person": person, "plan": plan, "fields": [*fields, ("is_seen", "true"), ("version", plan.version)]}
         return await render_page(request, "eras_question.html", view | _shared(request))
-    await calls.make(person.number, EraQuestion(change=change, version=form.get("version") or None))
-    raise web.HTTPSeeOther(f"{_address(request, person)}?changed={form['action']}")
+    question = EraQuestion(change=change, version=form.get("version") or None)
+    made = await calls.make(person.number, question, author_of("page"))
+    done = "" if made.decision is None else f"?{DONE}={made.decision}"
+    raise web.HTTPSeeOther(f"{_address(request, person)}{done}")
 
 
 def _change_of(fields: Any) -> EraChange:
@@ -127,14 +122,6 @@ def _shared(request: web.Request) -> dict[str, Any]:
 
 def _years(era: Any) -> str:
     return years_of(*(None if year is None else f"{year:04d}" for year in (era.from_year, era.to_year)))
-
-
-def era_title(name: str) -> str:
-    """Return the name of an era as a title: a plain year is "Around 2011"."""
-    year, _, number = name.partition("_")
-    if len(year) == 4 and year.isdecimal():
-        return f"Around {year}" + (f" ({number})" if number else "")
-    return name.replace("_", " ")
 
 
 _PAGE = {

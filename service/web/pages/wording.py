@@ -1,5 +1,6 @@
 """Decisions and people in words that a person would use."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,17 @@ def years_of(first: str | None, last: str | None) -> str:
     if first is None or last is None:
         return ""
     return first[:4] if first[:4] == last[:4] else f"{first[:4]}\N{EN DASH}{last[:4]}"
+
+
+def era_title(name: str) -> str:
+    """Return the name of an era as a title: a plain year is "Around 2011", and ages are "Age 3-5"."""
+    if (ages := re.fullmatch(r"age_([0-9]+)_([0-9]+)", name)) is not None:
+        first, last = int(ages[1]), int(ages[2])
+        return f"Age {first}" if first == last else f"Age {first}\N{EN DASH}{last}"
+    year, _, number = name.partition("_")
+    if len(year) == 4 and year.isdecimal():
+        return f"Around {year}" + (f" ({number})" if number else "")
+    return name.replace("_", " ")
 
 
 def numbers_in(made: Iterable[MadeDecision]) -> set[int]:
@@ -105,12 +117,26 @@ def _words(kind: str, body: Mapping[str, Any], names: Names) -> str:  # noqa: C9
             return f"{who} is a minor" if is_on else f"{who} is no minor"
         case "cover":
             return f"another cover for {who}"
+        case "eras":
+            return _eras_words(body, who)
         case "undo":
             return f"decision {body['decision']} undone"
         case "forget":
             return "a person forgotten"
         case _:
             return kind.replace("_", " ")
+
+
+def _eras_words(body: Mapping[str, Any], who: str) -> str:
+    eras = [era_title(name) for name in body.get("eras") or ()]
+    name = era_title(body.get("name") or "")
+    match body["change"]:
+        case "rename":
+            return f"the era {eras[0]} of {who} is called {name}"
+        case "merge":
+            return f"{'the eras' if len(eras) > 1 else 'the era'} {' and '.join(eras)} of {who} became part of {name}"
+        case _:
+            return f"the eras of {who} split anew"
 
 
 def effect_words(effect: Effect, names: Names) -> Sequence[str]:

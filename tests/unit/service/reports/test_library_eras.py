@@ -15,6 +15,7 @@ from immich_facesets.eras import MergeEras, RenameEra, SplitEras
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Gate
 from immich_facesets.moderation.decisions import BirthDate
+from immich_facesets.moderation.records import Author
 from immich_facesets.spaces import BUFFALO_L
 from service.progress import ProgressBoard
 from service.reports.library import library_reads
@@ -30,6 +31,7 @@ from service.web.library.eras import EraCalls, EraQuestion, PlannedEra
 
 YEARS = (1995, 2003, 2015)
 FACES = 150
+BY = Author("anna", "page")
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -68,7 +70,7 @@ def sizes(eras: tuple[PlannedEra, ...]) -> dict[str, int]:
 
 
 async def split(calls: EraCalls) -> Any:
-    return await calls.make(1, EraQuestion(change=SplitEras()))
+    return await calls.make(1, EraQuestion(change=SplitEras()), BY)
 
 
 async def test_a_plan_shows_what_would_be_and_changes_nothing(filled: Store, calls: EraCalls) -> None:
@@ -101,10 +103,10 @@ async def test_an_accepted_split_is_there_with_examples_and_done_once(filled: St
 
 async def test_a_rename_and_a_merge_are_written_and_seen_by_the_next_plan(calls: EraCalls) -> None:
     await split(calls)
-    renamed = await calls.make(1, EraQuestion(change=RenameEra(era="2003", name="School")))
+    renamed = await calls.make(1, EraQuestion(change=RenameEra(era="2003", name="School")), BY)
     assert (renamed.moved, renamed.is_done) == (0, False)
     assert sizes(renamed.after).keys() == {"1995", "School", "2015"}
-    merged = await calls.make(1, EraQuestion(change=MergeEras(eras=("1995",), into="School")))
+    merged = await calls.make(1, EraQuestion(change=MergeEras(eras=("1995",), into="School")), BY)
     assert sizes(merged.before) == sizes(renamed.after)
     (school,) = [era for era in merged.after if era.name == "School"]
     assert school.from_eras == {"School": sizes(merged.before)["School"], "1995": sizes(merged.before)["1995"]}
@@ -113,12 +115,12 @@ async def test_a_rename_and_a_merge_are_written_and_seen_by_the_next_plan(calls:
 
 async def test_what_somebody_else_changed_meanwhile_is_not_overwritten(calls: EraCalls) -> None:
     seen = (await split(calls)).version
-    await calls.make(1, EraQuestion(change=RenameEra(era="2003", name="School")))
+    await calls.make(1, EraQuestion(change=RenameEra(era="2003", name="School")), BY)
     with pytest.raises(RequestError, match="look again") as error:
-        await calls.make(1, EraQuestion(change=MergeEras(eras=("1995",), into="2015"), version=seen))
+        await calls.make(1, EraQuestion(change=MergeEras(eras=("1995",), into="2015"), version=seen), BY)
     assert error.value.status == 412
     now = (await calls.plan(1, SplitEras())).version
-    merged = await calls.make(1, EraQuestion(change=MergeEras(eras=("1995",), into="2015"), version=now))
+    merged = await calls.make(1, EraQuestion(change=MergeEras(eras=("1995",), into="2015"), version=now), BY)
     assert sizes(merged.after).keys() == {"School", "2015"}
 
 

@@ -12,11 +12,12 @@ from web_scene import BEARER, HTML, Scene, visit
 
 from immich_facesets.eras import EraChange, MergeEras, RenameEra, SplitEras
 from immich_facesets.errors import RequestError
+from immich_facesets.moderation.records import Author
 from service.web import examples
 from service.web.library.eras import EraProbe, EraQuestion
 from service.web.library.identities import ErasAnswer
 from service.web.pages import era_charts
-from service.web.pages.eras import era_title
+from service.web.pages.wording import era_title
 
 BROWSER = {**BEARER, **HTML}
 (ERA,) = examples.ERAS.eras
@@ -40,9 +41,9 @@ def noted(scene: Scene) -> list[tuple[int, EraQuestion]]:
     """The changes that the pages of a scene ask for."""
     made: list[tuple[int, EraQuestion]] = []
 
-    async def make(number: int, question: EraQuestion) -> Any:
+    async def make(number: int, question: EraQuestion, _: Author) -> Any:
         made.append((number, question))
-        return examples.ERA_PLAN
+        return msgspec.structs.replace(examples.ERA_PLAN, decision=17)
 
     scene.eras = replace(scene.eras, make=make)
     return made
@@ -76,11 +77,12 @@ async def test_the_eras_in_force_have_years_faces_examples_and_forms() -> None:
     assert "taken_since=2009&amp;taken_before=2015" in page
 
 
-async def test_one_era_cannot_be_merged_and_eras_by_age_cannot_be_changed() -> None:
+async def test_one_era_cannot_be_merged_and_eras_by_age_can_be_renamed_alone() -> None:
     assert 'id="into-' not in await page_of(Scene(), "/people/3/eras")
     by_age = ErasAnswer(eras=tuple(msgspec.structs.replace(era, kind="ages") for era in TWO.eras))
     page = await page_of(scene_with(eras=by_age), "/people/3/eras")
-    assert 'name="action" value="rename"' not in page
+    assert page.count('name="action" value="rename"') == 2
+    assert 'id="into-' not in page
     assert "FACESETS_ERA_AGES" in page
 
 
@@ -156,8 +158,16 @@ async def test_a_change_is_made_and_leads_back(
     scene = Scene()
     made = noted(scene)
     async with visit(scene) as client, client.post("/people/3/eras", data=fields, headers=BROWSER) as answer:
-        assert answer.url.path_qs == f"/people/3/eras?changed={fields[0][1]}"
-        assert "The face sets follow with the next sync." in await answer.text()
+        assert answer.url.path_qs == "/people/3/eras?done=17"
+        page = await answer.text()
+    assert "The face sets follow with the next sync." in page
+    toast = page.partition('id="toast"')[2].partition("</form>")[0]
+    assert 'data-key="u">Undo' in toast
+    assert dict(re.findall(r'name="([^"]+)" value="([^"]*)"', toast)).items() >= {
+        ("action", "undo"),
+        ("decision", "17"),
+        ("back", "/people/3/eras"),
+    }
     assert made == [(3, EraQuestion(change=change, version=version))]
 
 
@@ -214,7 +224,8 @@ async def test_the_api_makes_a_change_once_under_its_key() -> None:
         ("2011", "Around 2011"),
         ("2011_2", "Around 2011 (2)"),
         ("undated", "undated"),
-        ("age_03_05", "age 03 05"),
+        ("age_03_05", "Age 3\N{EN DASH}5"),
+        ("age_05_05", "Age 5"),
         ("School", "School"),
     ],
 )

@@ -1,0 +1,61 @@
+"""The faces that decisions hold in eras, as members of the identities of now."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, select
+
+from immich_facesets.faces import SAME_FACE_IOU, Box
+from immich_facesets.moderation.constraints import Constraints, constraints
+from immich_facesets.moderation.decisions import FaceRef, from_json
+from immich_facesets.moderation.era_pins import EraPin
+from service.store.tables import decisions, faces, memberships
+
+ERAS = "eras"
+"""The kind of decisions about eras, and the setting that they change."""
+
+Places = Mapping[str, Sequence[tuple[int, Box]]]
+"""The faces (id, box) in each content."""
+
+_KINDS = (ERAS, "merge", "forget", "undo")
+"""The kinds on which it depends whose eras these are, and which of the decisions are in effect."""
+
+
+def pins_now(tx: Connection, identity: int | None = None) -> dict[int, dict[int, EraPin]]:
+    """Return the faces that decisions hold in an era now, by id, of everybody or of one identity."""
+    rows = tx.execute(select(decisions).where(decisions.c.kind.in_(_KINDS)).order_by(decisions.c.decision_id)).all()
+    if not any(row.kind == ERAS for row in rows):
+        return {}
+    decided = constraints(((row.decision_id, from_json(row.body)) for row in rows), lambda _: None)
+    return member_pins(tx, decided, None if identity is None else [identity])
+
+
+def member_pins(
+    tx: Connection, decided: Constraints, identities: Iterable[int] | None = None
+) -> dict[int, dict[int, EraPin]]:
+    """Return the faces that decisions hold in an era of the identity that they are members of; None: of everybody."""
+    numbers = {decided.current(number) for number in decided.eras} if identities is None else set(identities)
+    found: dict[int, dict[int, EraPin]] = {}
+    for number in sorted(numbers):
+        if wanted := decided.eras_of(number):
+            places = member_places(tx, number)
+            for ref, pin in wanted.items():
+                if (face := face_at(places, ref)) is not None:
+                    found.setdefault(number, {})[face] = pin
+    return found
+
+
+def face_at(places: Places, ref: FaceRef) -> int | None:
+    """Return the face at a reference; None where there is none."""
+    boxes = places.get(ref.sha256, ())
+    overlap, face = max(((ref.box.iou(box), -face) for face, box in boxes), default=(0.0, 0))
+    return -face if overlap >= SAME_FACE_IOU else None
+
+
+def member_places(tx: Connection, number: int) -> Places:
+    """Return where the faces of an identity are, by content."""
+    found: dict[str, list[tuple[int, Box]]] = {}
+    columns = (faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+    is_member = memberships.c.face_id == faces.c.face_id
+    for row in tx.execute(select(*columns).join(memberships, is_member).where(memberships.c.identity == number)):
+        found.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    return found
