@@ -23,10 +23,15 @@ def placed_faces(
     """
     Return what a decision records of a change: the eras, and the places of faces before and after it, by id.
 
-    It has the faces that the change moves, and those in other eras that no decision has pinned.
+    It has all faces of the eras that the change touches, and those in other eras that no decision has pinned.
     """
-    chosen = [face for face in sorted(was.keys() | now.keys()) if was.get(face) != now.get(face) or face not in pinned]
-    places = {face: (was.get(face), now.get(face)) for face in chosen}
+    every = {face: (was.get(face), now.get(face)) for face in sorted(was.keys() | now.keys())}
+    touched = {pin.span for pair in every.values() if pair[0] != pair[1] for pin in pair if pin is not None}
+    places = {
+        face: pair
+        for face, pair in every.items()
+        if face not in pinned or any(pin is not None and pin.span in touched for pin in pair)
+    }
     order = {pin.span: None for pair in places.values() for pin in pair if pin is not None}
     index = {span: place for place, span in enumerate(order)}
 
@@ -86,8 +91,9 @@ class DecidedEras:
         return replace(era, window=windows[-1]) if windows and _is_by_age(self.basis) else era
 
     def _named(self, eras: Sequence[KeptEra]) -> EditedEras:
-        """Return the eras; those by age that a sync made anew have the name that a person gave these ages."""
-        given = {pin.span.window: pin.span.name for pin in self.pins.values() if pin.span.window is not None}
+        """Return the eras; those by age that a sync made anew have the name that a person gave these ages last."""
+        spans = [pin.span for pin in self.pins.values() if _is_by_age(pin.span.basis)]
+        given = {span.window or span.name: span.name for span in spans}
         taken, moved, found = {era.name for era in eras}, dict[str, str](), list[KeptEra]()
         for era in eras:
             name = given.get(era.name)

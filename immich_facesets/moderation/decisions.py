@@ -289,7 +289,7 @@ class Eras(_DecisionBase, frozen=True, tag="eras"):
     The eras of an identity, changed by hand. ``immich_facesets.moderation.era_pins`` says why it pins faces.
 
     ``change``: what was asked for; ``eras``: the names that it was about, and ``name`` the one that it gave. ``spans``: the
-    eras before and after it. ``placed``: the faces that it moved, and those in the other eras that no decision had pinned.
+    eras before and after it. ``placed``: the faces of the eras that it touched, and those of others that no decision pinned.
     """
 
     identity: int

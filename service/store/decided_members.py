@@ -77,18 +77,24 @@ def move_eras(tx: Connection, owners: Mapping[int, int | None], now: Any) -> Non
     """
     Let the eras of moved faces follow them: into an identity that has none, or one of the same name.
 
-    Otherwise the next publish finds the era of a face anew. Eras of a touched identity without faces end.
+    Otherwise the next publish finds the era of a face anew. A face that returns to an identity is in the era there that it
+    was in before. Eras of a touched identity without faces end.
     """
-    rows = [
+    found = [
         row
         for some in chunks(sorted(owners))
         for row in tx.execute(select(era_faces).where(era_faces.c.face_id.in_(some)))
-        if owners[row.face_id] not in (None, row.identity)
     ]
+    there = {(row.face_id, row.identity) for row in found}
+    rows = [row for row in found if owners[row.face_id] not in (None, row.identity)]
     targets = {owners[row.face_id] for row in rows}
     named = _eras_of(tx, {*(number for number in targets if number is not None), *(row.identity for row in rows)})
     taken = {number for number, _ in named}
     for row in rows:
+        mine = (era_faces.c.face_id == row.face_id, era_faces.c.identity == row.identity)
+        if (row.face_id, owners[row.face_id]) in there:
+            tx.execute(delete(era_faces).where(*mine))
+            continue
         key = (owners[row.face_id], row.name)
         if key not in named:
             if key[0] in taken:
@@ -96,7 +102,8 @@ def move_eras(tx: Connection, owners: Mapping[int, int | None], now: Any) -> Non
             old = named[row.identity, row.name]._mapping  # noqa: SLF001 - SQLAlchemy's documented mapping access
             upsert(tx, eras, [{**dict(old), "identity": key[0], "made_at": now}])
             named[key[0], row.name] = named[row.identity, row.name]  # type: ignore[index]  # never None: see above
-        tx.execute(update(era_faces).where(era_faces.c.face_id == row.face_id).values(identity=key[0]))
+        tx.execute(update(era_faces).where(*mine).values(identity=key[0]))
+        there.add((row.face_id, key[0]))
     _end_empty(tx, {row.identity for row in rows})
 
 

@@ -49,7 +49,6 @@ def decide_eras(tx: Connection, identity: int, edit: EraEdit, author: Author, no
     after = edit.after.version
     if after is None:
         return ()
-    decision = _decision(tx, identity, edit)
     is_written = record_eras(
         tx,
         identity,
@@ -62,6 +61,7 @@ def decide_eras(tx: Connection, identity: int, edit: EraEdit, author: Author, no
     )
     if not is_written:
         return None
+    decision = _decision(tx, identity, edit)
     if decision is None:
         return ()
     members = tuple(
@@ -133,9 +133,9 @@ def _refuse(
     edited: EditedEras,
 ) -> None:
     basis = None if stored.version is None else stored.version.basis
-    if basis is not None and all(span.basis != basis and span.window is None for span, _ in groups):
+    if basis is not None and all(span.basis != basis for span, _ in groups):
         raise RequestError(
-            f"decision {decision_id} is about eras by other years or ages than those of now: split them anew instead"
+            f"decision {decision_id} is about eras by other years or ages than those of now: change those instead"
         )
     for _, refs in groups:
         faces_here = {face for ref in refs if (face := face_at(at, ref)) is not None}

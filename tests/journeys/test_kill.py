@@ -108,6 +108,7 @@ ELSEWHERE = {
     "mark_unasked",
     "write_ended_sessions",
     "decide",
+    "decide_eras",
     "import_decisions",
     "add_reference",
     "record_vector",
@@ -121,7 +122,7 @@ ELSEWHERE = {
 """
 Commit points that need a crashing embedder, another model, more models, a folder, a later Immich, or another name.
 ``test_deadly_picture``, ``test_another_model``, ``test_enrich``, ``test_folder``, ``test_dialects`` and ``test_users``
-kill there. So do ``test_decisions``, ``test_forget`` and ``test_references`` at those of decisions and reference pictures. A logout is no part of a sync; ``service/test_app`` restarts after one.
+kill there. So do ``test_decisions``, ``test_eras``, ``test_forget`` and ``test_references`` at those of decisions and reference pictures. A logout is no part of a sync; ``service/test_app`` restarts after one.
 """
 FROM_EMBEDDED = {"group", "publish"}
 QUICK = {"publish"}

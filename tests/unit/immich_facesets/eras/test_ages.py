@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 from era_builders import Period, day, periods, together
 
-from immich_facesets.eras import Childhood, EraRules, Window, plan_eras, read_windows
+from immich_facesets.eras import (
+    Childhood,
+    EraRules,
+    KeptEra,
+    MergeEras,
+    RenameEra,
+    Window,
+    edit_eras,
+    plan_eras,
+    read_windows,
+    split_again,
+)
+from immich_facesets.errors import RequestError
+from immich_facesets.grouping.face_table import FaceTable
 
 RULES = EraRules()
 BORN = date(2000, 2, 29)
@@ -59,6 +72,50 @@ def test_one_birthday_party_is_no_era_beside_others() -> None:
     assert [era.name for era in plan_eras(table, (), RULES, CHILDHOOD)] == ["age_00_02"]
     alone = periods(Period(2004, 8, days=1))
     assert [era.name for era in plan_eras(alone, (), RULES, CHILDHOOD)] == ["age_03_05"]
+
+
+def renamed(table: FaceTable, old: str, new: str) -> tuple[KeptEra, ...]:
+    eras = plan_eras(table, (), RULES, CHILDHOOD)
+    return edit_eras(table, eras, RULES, RenameEra(era=old, name=new), CHILDHOOD).eras
+
+
+def test_an_age_with_a_name_by_hand_grows_and_keeps_it_through_syncs_and_splits() -> None:
+    table = periods(Period(2001, 22), Period(2007, 8))
+    eras = renamed(table, "age_06_09", "School")
+    assert {era.name: (era.age_name, len(era.face_ids)) for era in eras} == {
+        "School": ("age_06_09", 8),
+        "age_00_02": ("age_00_02", 22),
+    }
+    more = together(table, periods(Period(2008, 3), looks=[1], first_id=1000))
+    assert {era.name: len(era.face_ids) for era in plan_eras(more, eras, RULES, CHILDHOOD)} == {
+        "School": 11,
+        "age_00_02": 22,
+    }
+    assert split_again(table, eras, RULES, CHILDHOOD) == eras
+    again = edit_eras(table, eras, RULES, RenameEra(era="School", name="age_06_09"), CHILDHOOD).eras
+    assert again == plan_eras(table, (), RULES, CHILDHOOD)
+
+
+def test_an_age_whose_faces_were_all_gone_has_its_name_again() -> None:
+    table = periods(Period(2001, 22), Period(2007, 8))
+    empty = [
+        era if era.name != "School" else KeptEra("School", None, None, None, frozenset(), window="age_06_09")
+        for era in renamed(table, "age_06_09", "School")
+    ]
+    found = plan_eras(table, empty, RULES, CHILDHOOD)
+    assert {era.name: (era.age_name, len(era.face_ids)) for era in found} == {
+        "School": ("age_06_09", 8),
+        "age_00_02": ("age_00_02", 22),
+    }
+
+
+def test_ages_are_not_merged_and_have_no_name_of_other_ages() -> None:
+    table = periods(Period(2001, 22), Period(2007, 8))
+    eras = plan_eras(table, (), RULES, CHILDHOOD)
+    with pytest.raises(RequestError, match="renamed, and not merged"):
+        edit_eras(table, eras, RULES, MergeEras(eras=("age_06_09",), into="age_00_02"), CHILDHOOD)
+    with pytest.raises(RequestError, match="name of other ages"):
+        edit_eras(table, eras, RULES, RenameEra(era="age_06_09", name="Age_10_13"), CHILDHOOD)
 
 
 def test_the_day_of_the_builder_is_a_day() -> None:

@@ -162,6 +162,14 @@ def test_pins_of_other_ages_give_names_alone() -> None:
     assert person.eras == (three, five)
 
 
+def test_the_last_name_of_ages_counts_although_some_faces_are_held_by_an_earlier_one() -> None:
+    nursery, default = EraSpan("Nursery", "ages:a", window="age_03_05"), EraSpan("age_03_05", "ages:b")
+    pins = {1: EraPin(nursery, is_founder=True), 2: EraPin(default, is_founder=True)}
+    era = KeptEra("age_03_05", 2003, 2003, 2003, frozenset({2, 4}))
+    assert [one.name for one in DecidedEras(pins, "ages:c").over([era]).eras] == ["age_03_05"]
+    assert [one.name for one in DecidedEras({1: pins[1]}, "ages:c").over([era]).eras] == ["Nursery"]
+
+
 def test_years_and_names_of_decided_eras_count_where_their_faces_come_later() -> None:
     person = Person()
     person.rename("2003", "School")

@@ -8,7 +8,7 @@ import pytest
 from browsed_library import SPACE, BrowsedLibrary, fill
 from era_builders import Period, periods
 from mixtures import table_of
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from immich_facesets.calibration.thresholds import in_use, measure_thresholds
 from immich_facesets.eras import MergeEras, RenameEra, SplitEras
@@ -16,17 +16,19 @@ from immich_facesets.errors import RequestError
 from immich_facesets.faces import Gate
 from immich_facesets.moderation.decisions import BirthDate
 from immich_facesets.moderation.records import Author
+from immich_facesets.moderation.requests import RedoDecision, UndoDecision
 from immich_facesets.spaces import BUFFALO_L
 from service.progress import ProgressBoard
 from service.reports.library import library_reads
 from service.reports.library.eras import EraReads
 from service.reports.stored_eras import IdentityEras
 from service.settings import Settings
+from service.store import moderation
 from service.store.database import Store
 from service.store.decisions import record_decision
 from service.store.eras import stored_eras
 from service.store.named_values import write_thresholds
-from service.store.tables import assets, faces, vectors
+from service.store.tables import assets, era_looks, eras, faces, vectors
 from service.web.library.eras import EraCalls, EraQuestion, PlannedEra
 
 YEARS = (1995, 2003, 2015)
@@ -124,13 +126,66 @@ async def test_what_somebody_else_changed_meanwhile_is_not_overwritten(calls: Er
     assert sizes(merged.after).keys() == {"School", "2015"}
 
 
-async def test_eras_by_age_are_named_by_the_setting_alone(filled: Store) -> None:
+async def test_eras_by_age_have_names_by_hand_that_a_sync_and_another_birthday_keep(filled: Store) -> None:
     filled.write_now(record_decision, BirthDate(1, "1990-01-01"), made_by="anna", now=NOW)
     calls = EraReads(filled, Settings(era_ages="3-6,10-15,20-30")).calls()
     await split(calls)
-    with pytest.raises(RequestError, match="by age") as error:
-        await calls.plan(1, RenameEra(era="age_03_06", name="Small"))
-    assert error.value.status == 409
+    renamed = await calls.make(1, EraQuestion(change=RenameEra(era="age_03_06", name="Small")), BY)
+    assert sizes(renamed.after).keys() == {"Small", "age_10_15", "age_20_30"}
+    assert await sync(filled, era_ages="3-6,10-15,20-30") == sizes(renamed.after)
+    other = await sync(filled, era_ages="3-6,10-30")
+    assert other.keys() == {"Small", "age_10_30"}
+    assert await sync(filled, era_ages="3-6,10-30") == other
+    undo = UndoDecision(decision=renamed.decision or 0)
+    with pytest.raises(RequestError, match="other years or ages"):
+        filled.write_now(moderation.decide, [undo], BY, NOW)
+    back = EraReads(filled, Settings(era_ages="3-6,10-30")).calls()
+    named = await back.make(1, EraQuestion(change=RenameEra(era="Small", name="age_03_06")), BY)
+    assert sizes(named.after).keys() == {"age_03_06", "age_10_30"}
+    filled.write_now(moderation.decide, [UndoDecision(decision=named.decision or 0)], BY, NOW)
+    assert await sync(filled, era_ages="3-6,10-15,20-30") == sizes(renamed.after)
+    filled.write_now(moderation.decide, [undo], BY, NOW)
+    assert await sync(filled, era_ages="3-6,10-15,20-30") == {
+        name.replace("Small", "age_03_06"): faces for name, faces in sizes(renamed.after).items()
+    }
+
+
+async def test_years_are_not_renamed_after_the_eras_became_ages(filled: Store, calls: EraCalls) -> None:
+    await split(calls)
+    filled.write_now(record_decision, BirthDate(1, "1990-01-01"), made_by="anna", now=NOW)
+    with pytest.raises(RequestError, match="split them anew first"):
+        await EraReads(filled, Settings(era_ages="3-6,10-15")).plan(1, RenameEra(era="1995", name="Small"))
+
+
+async def sync(store: Store, **settings: Any) -> dict[str, int]:
+    """Let a publish update the eras of identity 1; return their sizes."""
+    identities = await IdentityEras.read(store, Settings(**settings), 1)
+    plan = await identities.eras.plan(1, await identities.table(1))
+    assert plan.is_done or await identities.eras.record(1, plan)
+    return {era.name: len(era.face_ids) for era in plan.after.eras}
+
+
+async def test_a_sync_leaves_what_was_undone_and_a_fresh_library_finds_what_was_decided(
+    filled: Store, calls: EraCalls
+) -> None:
+    made = sizes((await split(calls)).after)
+    first = await calls.make(1, EraQuestion(change=RenameEra(era="2003", name="School"), reason="why not"), BY)
+    second = await calls.make(1, EraQuestion(change=MergeEras(eras=("1995",), into="School")), BY)
+    assert (first.decision, second.decision) == (2, 3)
+    filled.write_now(moderation.decide, [UndoDecision(decision=3)], BY, NOW)
+    wanted = {name.replace("2003", "School"): faces for name, faces in made.items()}
+    assert await sync(filled) == wanted
+    before = filled.read_now(stored_eras)[1].eras
+
+    def forget_eras(tx: Connection) -> None:
+        tx.execute(delete(eras))
+        tx.execute(delete(era_looks))
+
+    filled.write_now(forget_eras)
+    assert await sync(filled) == wanted
+    assert filled.read_now(stored_eras)[1].eras == before
+    filled.write_now(moderation.decide, [RedoDecision(decision=3)], BY, NOW)
+    assert await sync(filled) == sizes(second.after)
 
 
 async def test_one_identity_is_read_as_among_all(filled: Store, calls: EraCalls) -> None:

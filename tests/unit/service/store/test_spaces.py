@@ -26,9 +26,10 @@ from immich_facesets.grouping.nearly_there import NearlyThere
 from immich_facesets.grouping.plan import GroupingPlan, Join, Link
 from immich_facesets.imports.plan import ImportOutcome, ImportPlan, PlannedSet
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
-from immich_facesets.moderation.constraints import Constraints
-from immich_facesets.moderation.decisions import FaceRef, Lock, Reject
+from immich_facesets.moderation.constraints import Constraints, constraints
+from immich_facesets.moderation.decisions import EraFace, Eras, FaceRef, Lock, Reject
 from immich_facesets.moderation.effects import Effect
+from immich_facesets.moderation.era_pins import EraPlace, EraSpan
 from immich_facesets.moderation.records import Author, Line
 from immich_facesets.moderation.requests import FaceSelection, LockIdentity
 from immich_facesets.quality.landmarks import Enriched
@@ -45,6 +46,7 @@ from service.store import (
     decisions,
     embedding_work,
     enrichments,
+    era_pins,
     eras,
     erasing,
     erasures,
@@ -110,6 +112,9 @@ SHA256 = content(ANNA).sha256
 SORTED = SortedFace(SHA256, (), Box(100, 100, 300, 300))
 
 KEY = "k" * 64
+HELD = EraFace(FaceRef(SHA256, Box(100, 100, 300, 300)), None, EraPlace(0, is_founder=True))
+SPLIT = Eras(1, "split", (EraSpan("1999", "years"),), (HELD,))
+DECIDED = constraints([(1, SPLIT)], lambda _: None)
 LINE = Line(uid="u", batch="u", made_by="anna", made_from="command", made_at=NOON, decision=Lock(identity=1))
 
 READS: dict[Callable[..., Any], tuple[Any, ...]] = {
@@ -148,6 +153,10 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     moderation.faces_in_pictures: (RECIPE.space, [SHA256]),
     decision_imports.preview_import: ([LINE],),
     eras.stored_eras: (),
+    eras.written_eras: (),
+    era_pins.pins_now: (),
+    era_pins.member_pins: (DECIDED,),
+    era_pins.member_places: (1,),
     enrichments.enriched_faces: (RECIPE.space,),
     enrichments.enriched_of: ([1, 2],),
     enrichments.to_enrich: (RECIPE.space, "other", 50.0),
@@ -352,10 +361,10 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there write_partings record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
-    "record_batch decide decide_once keep_answer write_queue drop_settled apply_step write_members attach_to move_eras follow_settings import_decisions",
+    "record_batch decide decide_once keep_answer write_queue drop_settled apply_step refuse_unclear write_members attach_to move_eras follow_settings import_decisions",
     "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory record_erased_folder end_erasures add_directories_to_erase forget_directories_to_erase write_ledger scrub_ledger",
     "add_reference insert_picture insert_vector record_vector drop_pictures ask_about",
-    "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
+    "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras write_eras decide_eras follow_decisions carry_eras",
 }
 
 
@@ -413,6 +422,7 @@ def fill(store: Store) -> None:
     )
     reject = Reject((FaceRef(SHA256, Box(100, 100, 300, 300)),), identity=7)
     store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)
+    store.write_now(decisions.record_decision, SPLIT, made_by="anna", now=NOON)
     store.write_now(exports.record_crop_facts, 1, key=KEY, seen=b"facts")
     store.write_now(enrichments.record_enrichment, 2, Enriched(pose=Pose(1.0, 2.0, 3.0)), models="models")
     doubt = Item(
