@@ -66,7 +66,7 @@ def edit_eras(
         case MergeEras():
             if childhood is not None:
                 raise RequestError(
-                    "these eras are by age, and FACESETS_ERA_AGES says which ages each has: they can be renamed, and not "
+                    "these eras are by age, and FACESETS_ERA_AGES sets which ages each has: they can be renamed, and not "
                     "merged",
                     status=409,
                 )
