@@ -127,9 +127,15 @@ def _words(kind: str, body: Mapping[str, Any], names: Names) -> str:  # noqa: C9
             return kind.replace("_", " ")
 
 
+def _era_words(name: str) -> str:
+    """Return the title of an era within a sentence; a name that a person gave stays as it is."""
+    title = era_title(name)
+    return title if title == name.replace("_", " ") else title[:1].lower() + title[1:]
+
+
 def _eras_words(body: Mapping[str, Any], who: str) -> str:
-    eras = [era_title(name) for name in body.get("eras") or ()]
-    name = era_title(body.get("name") or "")
+    eras = [_era_words(name) for name in body.get("eras") or ()]
+    name = _era_words(body.get("name") or "")
     match body["change"]:
         case "rename":
             return f"the era {eras[0]} of {who} is called {name}"

@@ -17,7 +17,7 @@ from service.web import examples
 from service.web.library.eras import EraProbe, EraQuestion
 from service.web.library.identities import ErasAnswer
 from service.web.pages import era_charts
-from service.web.pages.wording import era_title
+from service.web.pages.wording import decision_words, era_title
 
 BROWSER = {**BEARER, **HTML}
 (ERA,) = examples.ERAS.eras
@@ -231,6 +231,26 @@ async def test_the_api_makes_a_change_once_under_its_key() -> None:
 )
 def test_a_year_is_a_title_too(name: str, title: str) -> None:
     assert era_title(name) == title
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"change": "rename", "eras": ["2011"], "name": "School"}, "The era around 2011 of Anna is called School"),
+        (
+            {"change": "rename", "eras": ["age_03_05"], "name": "Small"},
+            "The era age 3\N{EN DASH}5 of Anna is called Small",
+        ),
+        (
+            {"change": "merge", "eras": ["1998", "Sea"], "name": "2011"},
+            "The eras around 1998 and Sea of Anna became part of around 2011",
+        ),
+        ({"change": "split"}, "The eras of Anna split anew"),
+    ],
+)
+def test_a_change_is_told_in_words(body: dict[str, Any], words: str) -> None:
+    made = msgspec.structs.replace(examples.DECISIONS.decisions[0], kind="eras", body={"identity": 3, **body})
+    assert decision_words(made, {3: "Anna"}) == words
 
 
 def test_charts_of_nothing_have_no_bars_and_no_division_by_nothing() -> None:
