@@ -91,6 +91,7 @@ def user_reads(store: Reader, settings: Settings, board: ProgressBoard) -> Libra
         left_out=_refused("the list of faces that are left out"),
         exported=_refused("the list of exported people"),
         facesets_of=_refused("the list of a person's face sets"),
+        planned_set=_refused("the plan of a face set"),
         ledger=_refused("the export ledger"),
         sources=ServiceReads(store, settings, board, figures).sources,
         settings=_refused("the list of settings"),
