@@ -39,6 +39,10 @@ class AnswerError(TransientError):
         self.reason = reason
 
 
+class KeyRefusedError(SetupError):
+    """Immich knows no such API key: it was never made, or was removed."""
+
+
 class NoSuchRouteError(TransientError):
     """A 404 ``Cannot GET ...``: maintenance mode, or not the API; only ``/server/config`` shows which."""
 
@@ -140,7 +144,7 @@ class ApiErrors:
             return SetupError(
                 f"{self.place} wants a login before it lets anyone through to Immich: is a proxy in front?"
             )
-        return SetupError(
+        return KeyRefusedError(
             f"Immich refused the API key of user {self.source!r} ({message}): make a new one in Immich under Account "
             "settings, API keys, and put it into IMMICH_API_KEY or the users file"
         )
