@@ -25,7 +25,8 @@ from service.remote.transport import CountRequest
 from service.settings import Settings
 from service.source_registry import FolderSources
 from service.sources import Source
-from service.sources.immich import ServerGuards, build_immich_source
+from service.sources.immich import ImmichSource, ServerGuards, build_immich_source
+from service.sources.immich.key_owner import KeyOwners
 from service.storage import (
     OPEN_TO_OTHERS,
     database_url,
@@ -36,6 +37,7 @@ from service.storage import (
 )
 from service.store.database import DataLock, Store, age, open_engine
 from service.store.folders import has_work
+from service.store.sources import bound_accounts
 from service.store.user_database import UserDatabase
 from service.sync.runner import Runner
 from service.users import User, load_users
@@ -66,6 +68,16 @@ class App:
     runner: Runner
     metrics: Metrics
     child: EmbedderChild | None
+
+    @property
+    def users(self) -> frozenset[str]:
+        """The names of the Immich users."""
+        return frozenset(name for name, source in self.sources.items() if isinstance(source, ImmichSource))
+
+    @property
+    def key_owners(self) -> KeyOwners:
+        """Whose Immich API keys are whose."""
+        return KeyOwners(self.settings.immich_url or "", self.users, lambda: self.store.read(bound_accounts))
 
 
 def chosen_users(settings: Settings) -> tuple[User, ...]:

@@ -98,13 +98,10 @@ class Service:
             board=app.board,
             library=library_reads(app.store, app.settings, app.board),
             library_for=UserLibraries(app.user_database, app.settings, app.board).of,
+            users=lambda: app.users,
+            user_of_key=app.key_owners.user_of,
             decisions=ApiDecisions(
-                app.store,
-                app.tree,
-                app.context.crops_dir,
-                app.context.references,
-                app.context.clock,
-                app.context.turns,
+                app.store, app.tree, app.context.crops_dir, app.context.references, app.context.clock, app.context.turns
             ).calls(),
             references=reference_calls(references),
             eras=EraReads(app.store, app.settings).calls(),

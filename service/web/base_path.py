@@ -18,10 +18,10 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
             else:
                 app.router.add_post(path, route.handler)
     if base:
-        app.router.add_get(base, _enter)
+        app.router.add_get(base, enter)
 
 
-async def _enter(request: web.Request) -> web.StreamResponse:
+async def enter(request: web.Request) -> web.StreamResponse:
     raise web.HTTPPermanentRedirect(f"{request.app[CONTEXT].base_path}/")
 
 

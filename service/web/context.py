@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from service.progress import JobKind, ProgressBoard
 from service.web.library.decisions import DecisionCalls, KeptAnswers
@@ -34,12 +35,17 @@ class WebContext:
     gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
     ids of sessions that were logged out, with their expiry; ``keep_ended`` keeps them for the next start.
     ``login_links`` are those that sign in once. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
-    ``library_for(user)`` answers what one of the Immich users may see.
+
+    ``users`` are the Immich users of the settings now, and ``library_for(user)`` answers what one of them may see.
+    ``user_of_key`` returns the user that an Immich API key belongs to, and None for a key that Immich refuses.
+    ``RequestError`` (403) says why another key signs nobody in, ``TransientError`` that Immich does not answer.
     """
 
     board: ProgressBoard
     library: LibraryReads
     library_for: Callable[[str], LibraryReads]
+    users: Callable[[], frozenset[str]]
+    user_of_key: Callable[[SecretStr], Awaitable[str | None]]
     decisions: DecisionCalls
     references: ReferenceCalls
     eras: EraCalls

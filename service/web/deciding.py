@@ -13,6 +13,7 @@ from service.web.library.decisions import ChangedIdentity, ChangedProblem, Decis
 from service.web.library.identities import IdentityAnswer, PageQuery
 from service.web.problems import PROBLEM_TYPE, problem_of
 from service.web.routes import json_answer
+from service.web.viewers import library_of
 
 MADE_BY = "token"
 """The author of all decisions over HTTP: there is one token, and no accounts."""
@@ -88,7 +89,7 @@ async def changed_since(
     """Return those of these identities that are not as they were seen."""
     if ANY in seen:
         return ()
-    library, changed = request.app[CONTEXT].library, dict[int, ChangedIdentity]()
+    library, changed = library_of(request), dict[int, ChangedIdentity]()
     for named in numbers:
         number = await library.survivor(named)
         now = None if number is None else await library.identity(number)

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, TransientError
 from immich_facesets.runtime.health import error_response
 from service.web.base_path import is_of_api, outside_base
+from service.web.pages.shell import frame_of
 from service.web.problems import REASONS, problem_response
 from service.web.request_guard import REQUEST_ID, request_id, wants_html
 
@@ -21,7 +22,7 @@ MESSAGES = {
 }
 
 TITLES = {
-    403: "Not from here",
+    403: "Not allowed",
     404: "Nothing here",
     422: "That cannot be read",
     500: "Something went wrong",
@@ -38,6 +39,7 @@ def error_answer(
     if not wants_html(request):
         return error_response(request, status, reason, message, retry_after=retry_after)
     view = {
+        **frame_of(request),
         "title": TITLES.get(status, "That did not work"),
         "status": status,
         "message": message,

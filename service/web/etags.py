@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 from service.web.base_path import is_of_api
 
 TO_BE_ASKED_FOR_AGAIN = "private, no-cache"
-"""Kept by the caller alone, and asked for again each time: what it shows may have changed."""
+"""Kept by the caller alone, and asked for again each time: what it shows may have changed. It is another for each viewer."""
 
 _JSON = "application/json"
 
@@ -31,6 +31,7 @@ async def tag_answers(request: web.Request, handler: Handler) -> web.StreamRespo
         answer = web.Response(status=304)
     answer.etag = tag
     answer.headers.setdefault(hdrs.CACHE_CONTROL, TO_BE_ASKED_FOR_AGAIN)
+    answer.headers[hdrs.VARY] = hdrs.COOKIE
     return answer
 
 

@@ -11,10 +11,10 @@ from aiohttp_sse import EventSourceResponse, sse_response
 
 from immich_facesets.errors import FacesetsError
 from service.progress import Progress, ProgressBoard
-from service.web.auth import KEYRING
 from service.web.context import CLOSING, CONTEXT
 from service.web.pages.status import page_state, render_part, status_view
 from service.web.routes import Answer, Route
+from service.web.sessions import KEYRING
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ async def stream_progress(request: web.Request) -> web.StreamResponse:
     board, closing = request.app[CONTEXT].board, request.app[CLOSING]
     async with _stream(request) as stream, contextlib.aclosing(snapshots(board, closing)) as latest:
         async for progress in latest:
-            if not request.app[KEYRING].admits(request):
+            if not request.app[KEYRING].is_administrator(request):
                 break
             await stream.send(
                 msgspec.json.encode(progress).decode(),
@@ -115,7 +115,7 @@ async def stream_page(request: web.Request) -> web.StreamResponse:
     ):
         await stream.send(context.version, event="version", retry=RECONNECT_MILLISECONDS)
         async for progress in latest:
-            if not request.app[KEYRING].admits(request):
+            if not request.app[KEYRING].is_administrator(request):
                 break
             if _occasion(progress) != occasion or context.uptime() - asked_at >= REFRESH_SECONDS:
                 occasion, asked_at = _occasion(progress), context.uptime()

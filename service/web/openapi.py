@@ -22,7 +22,8 @@ _JSON = "application/json"
 
 DOCUMENT = web.AppKey("document", bytes)
 
-UNAUTHORIZED = Answer("A token is required", body=ErrorBody)
+UNAUTHORIZED = Answer("A token or a session is required", body=ErrorBody)
+FORBIDDEN = Answer("Of the administrator alone", body=ErrorBody)
 TO_LOGIN = Answer("To the login, for browsers without a session", redirects=True)
 
 OF_ALL = {
@@ -31,7 +32,7 @@ OF_ALL = {
     503: Answer("Too many connections", body=ErrorBody),
 }
 OF_POST = {
-    403: Answer("Sent by another site", body=ErrorBody),
+    403: Answer("Sent by another site, or not by the administrator", body=ErrorBody),
     408: Answer("The body did not arrive in time", body=ErrorBody),
     413: Answer("A body that is too large", body=ErrorBody),
     415: Answer("A packed body, or one of another type", body=ErrorBody),
@@ -129,7 +130,9 @@ def _has_tag(route: Route) -> bool:
 
 def _operation(route: Route) -> Document:
     answers = OF_ALL | (OF_POST if route.method == "POST" else {})
-    if route.access is Access.TOKEN:
+    if route.access is Access.ADMINISTRATOR:
+        answers = {403: FORBIDDEN} | answers
+    if route.access is not Access.EVERYBODY:
         answers |= {401: UNAUTHORIZED} | ({} if route.path.startswith("/api/") else {303: TO_LOGIN})
     if _has_tag(route):
         answers |= {304: Answer("Not changed since the caller had it, by `If-None-Match`")}
@@ -142,7 +145,7 @@ def _operation(route: Route) -> Document:
         "operationId": route.handler.__name__,
         "summary": route.summary,
         "responses": responses,
-        "security": [{"bearer": []}, {"session": []}] if route.access is Access.TOKEN else [],
+        "security": [] if route.access is Access.EVERYBODY else [{"bearer": []}, {"session": []}],
     }
     parameters = _parameters(route)
     if parameters:
@@ -198,6 +201,7 @@ ROUTES = (
         path="/api/openapi.json",
         handler=get_document,
         summary="This document",
+        access=Access.USER,
         answers={200: Answer("An OpenAPI 3.1 document", media_type="application/json")},
     ),
 )

@@ -1,8 +1,9 @@
-"""The checks of every request (host, origin, token), and the headers of every response."""
+"""The checks of every request (host, origin, viewer), and the headers of every response."""
 
 import ipaddress
 import re
 import uuid
+from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from aiohttp import hdrs, web
@@ -10,13 +11,17 @@ from aiohttp.typedefs import Handler as AnyHandler
 
 from immich_facesets.errors import RequestError
 from immich_facesets.runtime.connections import caller_at
-from service.web.auth import KEYRING, WRONG_TOKENS
+from service.web.auth import WRONG_TOKENS
 from service.web.base_path import is_of_api
 from service.web.context import CONTEXT
-from service.web.routes import Handler
+from service.web.routes import Access, Handler
+from service.web.sessions import KEYRING
+from service.web.viewers import VIEWER, Viewer
 
-EVERYBODYS = web.AppKey("everybodys", frozenset[Handler])
-"""The handlers that need no token; all others need it."""
+ACCESS = web.AppKey("access", Mapping[Handler, Access])
+"""The access to each handler; one that is not named is the administrator's."""
+
+OF_THE_ADMINISTRATOR = "This is the administrator's. You see the people in your own pictures, and change nothing."
 
 REQUEST_ID = web.RequestKey("request_id", str)
 
@@ -76,26 +81,44 @@ def is_cross_origin(request: web.Request) -> bool:
 
 @web.middleware
 async def guard_request(request: web.Request, handler: AnyHandler) -> web.StreamResponse:
-    """Check host, origin and token; browsers without a session are redirected to the login page."""
+    """Check host, origin and viewer; browsers without a session are redirected to the login page."""
     context, keyring = request.app[CONTEXT], request.app[KEYRING]
     if (keyring.is_open or context.allowed_hosts) and not is_known_host(
         request.headers.get(hdrs.HOST, ""), context.allowed_hosts
     ):
         raise RequestError("this service does not answer to this host name; open it by its address", status=421)
+    viewer = keyring.viewer_of(request)
+    if viewer is not None:
+        request[VIEWER] = viewer
     if request.match_info.http_exception is not None:
         return await handler(request)
     if request.method == hdrs.METH_POST and not keyring.shows_bearer(request) and is_cross_origin(request):
         raise RequestError("another site sent this request; use the pages of this service", status=403)
-    if request.match_info.handler not in request.app[EVERYBODYS] and not keyring.admits(request):
-        if request.headers.get(hdrs.AUTHORIZATION, "").lower().startswith("bearer"):
-            request.app[WRONG_TOKENS].warn("wrong_token", caller=caller_at(request.remote or ""))
-        if wants_html(request):
-            start = f"{context.base_path}/"
-            goal = request.path_qs if request.method == hdrs.METH_GET else start
-            wanted = "" if goal == start else f"?next={quote(goal, safe='/')}"
-            raise web.HTTPSeeOther(f"{start}login{wanted}")
-        raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+    _check_access(request, viewer)
     return await handler(request)
+
+
+def _check_access(request: web.Request, viewer: Viewer | None) -> None:
+    """Refuse a viewer whose this address is not; what the routes do not name is the administrator's."""
+    access = request.app[ACCESS].get(request.match_info.handler, Access.ADMINISTRATOR)
+    if access is Access.EVERYBODY:
+        return
+    if viewer is None:
+        raise _refusal(request)
+    if access is not Access.USER and not viewer.is_administrator:
+        raise RequestError(OF_THE_ADMINISTRATOR, status=403)
+
+
+def _refusal(request: web.Request) -> web.HTTPException:
+    """Return the way to the login for a browser, or a 401."""
+    if request.headers.get(hdrs.AUTHORIZATION, "").lower().startswith("bearer"):
+        request.app[WRONG_TOKENS].warn("wrong_token", caller=caller_at(request.remote or ""))
+    if wants_html(request):
+        start = f"{request.app[CONTEXT].base_path}/"
+        goal = request.path_qs if request.method == hdrs.METH_GET else start
+        wanted = "" if goal == start else f"?next={quote(goal, safe='/')}"
+        return web.HTTPSeeOther(f"{start}login{wanted}")
+    return web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
 
 
 def request_id(request: web.Request) -> str:

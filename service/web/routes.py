@@ -12,10 +12,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Access(Enum):
-    """The access to a route: every caller, or only callers with the token."""
+    """The access to a route: every caller, the administrator and users, or the administrator alone."""
 
     EVERYBODY = "everybody"
-    TOKEN = "token"  # noqa: S105  a word, not a secret
+    USER = "user"
+    ADMINISTRATOR = "administrator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Route:
     path: str
     handler: Handler
     summary: str
-    access: Access = Access.TOKEN
+    access: Access = Access.ADMINISTRATOR
     answers: dict[int, Answer]
     question: type[msgspec.Struct] | None = None
     upload: str = ""

@@ -13,13 +13,13 @@ from immich_facesets.runtime.listen_address import Listen, check_exposure
 from immich_facesets.runtime.request_limits import limit_request
 from service.web import api, auth, events, openapi, pages
 from service.web.auth import install_auth
-from service.web.base_path import add_routes
+from service.web.base_path import add_routes, enter
 from service.web.context import CLOSING, CONTEXT, WebContext
 from service.web.error_responses import answer_errors
 from service.web.etags import tag_answers
 from service.web.openapi import install_document
 from service.web.pages.environment import install_pages
-from service.web.request_guard import EVERYBODYS, add_headers, guard_request
+from service.web.request_guard import ACCESS, add_headers, guard_request
 from service.web.routes import Access, Route
 from service.web.uploads import MOST_PICTURE_BYTES, UPLOADS, Uploads
 
@@ -45,7 +45,7 @@ def build_web(context: WebContext) -> web.Application:
     install_auth(app)
     install_pages(app)
     install_document(app, ROUTES)
-    app[EVERYBODYS] = frozenset(route.handler for route in ROUTES if route.access is Access.EVERYBODY)
+    app[ACCESS] = {route.handler: route.access for route in ROUTES} | {enter: Access.USER}
     add_routes(app, ROUTES)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_close_streams)

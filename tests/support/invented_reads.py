@@ -1,11 +1,13 @@
 """The calls behind the reading routes without a store: they answer with the examples of the OpenAPI document."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 
+from immich_facesets.errors import RequestError
 from service.web import examples
 from service.web.library.decisions import DecisionCalls, KeptAnswers, Preview
 from service.web.library.eras import EraCalls
@@ -76,6 +78,24 @@ def invented_references() -> ReferenceCalls:
 def no_answers() -> KeptAnswers:
     """Nothing was answered before, and nothing is kept."""
     return KeptAnswers(known=_always(None), keep=_always(None))
+
+
+USERS_READS = (
+    "identities", "labels", "covers", "survivor", "identity", "faces", "eras", "nearest", "figures", "together", "face",
+    "search", "crop", "thumbnail", "has_picture", "sources",
+)  # fmt: skip
+"""The calls that a user may make."""
+
+
+def reads_of(user: str) -> LibraryReads:
+    """Return the calls of a user: the others are refused."""
+
+    async def refuse(*_: object) -> NoReturn:
+        raise RequestError(f"this is the administrator's, not {user}'s", status=403)
+
+    return replace(
+        invented_reads(), **{one.name: refuse for one in fields(LibraryReads) if one.name not in USERS_READS}
+    )
 
 
 def invented_reads() -> LibraryReads:

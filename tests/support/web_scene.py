@@ -17,7 +17,9 @@ from invented_reads import (
     invented_reads,
     invented_references,
     no_answers,
+    reads_of,
 )
+from pydantic import SecretStr
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
@@ -45,6 +47,8 @@ from service.web.schemas import (
 from service.web.server import serve_web
 
 TOKEN = "a-token-for-tests"
+KEYS = {"annas-key-for-tests": "anna", "bens-key-for-tests": "ben"}
+"""Immich API keys, and whose they are."""
 
 
 def invented_thresholds() -> PointsInUse:
@@ -172,6 +176,9 @@ class Scene:
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
     begins: int | str = 42
     trouble: Exception | None = None
+    library_for: Callable[[str], LibraryReads] = reads_of
+    keys: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+    users: frozenset[str] = frozenset({"anna", "ben"})
     ended_sessions: dict[str, int] = field(default_factory=dict)
     login_links: LoginLinks = field(default_factory=lambda: LoginLinks(time.monotonic))
 
@@ -179,6 +186,11 @@ class Scene:
         if self.trouble is not None:
             raise self.trouble
         self.ended_sessions = dict(ended)
+
+    async def user_of_key(self, key: SecretStr) -> str | None:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.keys.get(key.get_secret_value())
 
     def request_job(self, kind: str, source: str | None) -> Begun | None:
         if self.trouble is not None:
@@ -217,7 +229,9 @@ class Scene:
         return WebContext(
             board=self.board,
             library=self.library,
-            library_for=lambda _user: self.library,
+            library_for=self.library_for,
+            users=lambda: self.users,
+            user_of_key=self.user_of_key,
             decisions=self.decisions,
             references=self.references,
             eras=self.eras,

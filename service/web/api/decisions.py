@@ -24,16 +24,17 @@ from service.web.library.identities import MadeDecision
 from service.web.parameters import number_in, read_query
 from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, key_of
 from service.web.routes import Answer, Route, json_answer
+from service.web.viewers import library_of
 
 
 async def get_decisions(request: web.Request) -> web.StreamResponse:
     query = read_query(request, DecisionsQuery)
-    return json_answer(await request.app[CONTEXT].library.decisions(query))
+    return json_answer(await library_of(request).decisions(query))
 
 
 async def get_decision(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "decision")
-    found = await request.app[CONTEXT].library.decision(number)
+    found = await library_of(request).decision(number)
     if found is None:
         raise RequestError(f"there is no decision {number}; /api/decisions lists them", status=404)
     return json_answer(found)

@@ -6,15 +6,15 @@ from immich_facesets.errors import RequestError
 from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
-from service.web.context import CONTEXT
 from service.web.library.faces import FaceAnswer, SearchAnswer, SearchQuery
 from service.web.parameters import number_in, read_query
-from service.web.routes import Answer, Route, json_answer
+from service.web.routes import Access, Answer, Route, json_answer
+from service.web.viewers import library_of
 
 
 async def get_face(request: web.Request) -> web.StreamResponse:
     face = number_in(request, "face")
-    found = await request.app[CONTEXT].library.face(face)
+    found = await library_of(request).face(face)
     if found is None:
         raise RequestError(f"there is no face {face}: it is gone, or found anew under another id", status=404)
     return json_answer(found)
@@ -22,7 +22,7 @@ async def get_face(request: web.Request) -> web.StreamResponse:
 
 async def search(request: web.Request) -> web.StreamResponse:
     query = read_query(request, SearchQuery)
-    return json_answer(await request.app[CONTEXT].library.search(query))
+    return json_answer(await library_of(request).search(query))
 
 
 ROUTES = (
@@ -31,6 +31,7 @@ ROUTES = (
         path="/api/faces/{face}",
         handler=get_face,
         summary="One face: its picture, box and crop, the identities near to it, and the decisions about it",
+        access=Access.USER,
         answers={
             200: Answer("The face", body=FaceAnswer, example=examples.FACE),
             404: Answer("No such face", body=ErrorBody),
@@ -42,6 +43,7 @@ ROUTES = (
         path="/api/search",
         handler=search,
         summary="People by name or number, pictures by date or file name",
+        access=Access.USER,
         query=SearchQuery,
         answers={
             200: Answer("What was found", body=SearchAnswer, example=examples.SEARCH),

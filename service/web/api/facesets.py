@@ -12,7 +12,6 @@ from immich_facesets.errors import RequestError, TransientError
 from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
-from service.web.context import CONTEXT
 from service.web.etags import TO_BE_ASKED_FOR_AGAIN
 from service.web.library.addresses import name_from_path
 from service.web.library.facesets import (
@@ -28,6 +27,7 @@ from service.web.library.facesets import (
 )
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route, json_answer
+from service.web.viewers import library_of
 
 log = structlog.get_logger(__name__)
 
@@ -37,11 +37,11 @@ _ANY_TYPE = "application/octet-stream"
 
 async def get_facesets(request: web.Request) -> web.StreamResponse:
     query = read_query(request, FacesetsQuery)
-    return json_answer(await request.app[CONTEXT].library.facesets(query))
+    return json_answer(await library_of(request).facesets(query))
 
 
 async def get_faceset(request: web.Request) -> web.StreamResponse:
-    found = await request.app[CONTEXT].library.faceset(name_from_path(request.match_info["directory"]))
+    found = await library_of(request).faceset(name_from_path(request.match_info["directory"]))
     if found is None:
         raise _no_faceset()
     return json_answer(found)
@@ -49,7 +49,7 @@ async def get_faceset(request: web.Request) -> web.StreamResponse:
 
 async def get_faceset_file(request: web.Request) -> web.StreamResponse:
     directory, name = (name_from_path(request.match_info[part]) for part in ("directory", "file"))
-    path = await request.app[CONTEXT].library.faceset_file(directory, name)
+    path = await library_of(request).faceset_file(directory, name)
     if path is None:
         raise RequestError("there is no such file of ours; /api/facesets names them", status=404)
     guessed = mimetypes.guess_type(path.name)[0]
@@ -63,7 +63,7 @@ async def get_faceset_file(request: web.Request) -> web.StreamResponse:
 
 async def get_faceset_zip(request: web.Request) -> web.StreamResponse:
     directory = name_from_path(request.match_info["directory"])
-    parts = await request.app[CONTEXT].library.faceset_archive(directory)
+    parts = await library_of(request).faceset_archive(directory)
     if parts is None:
         raise _no_faceset()
     name = f"{directory.rpartition('/')[2]}.zip"
@@ -100,12 +100,12 @@ async def _send(request: web.Request, answer: web.StreamResponse, parts: Iterato
 
 async def get_ledger(request: web.Request) -> web.StreamResponse:
     query = read_query(request, LedgerQuery)
-    return json_answer(await request.app[CONTEXT].library.ledger(query))
+    return json_answer(await library_of(request).ledger(query))
 
 
 async def get_left_out(request: web.Request) -> web.StreamResponse:
     directory, query = name_from_path(request.match_info["directory"]), read_query(request, LeftOutQuery)
-    found = await request.app[CONTEXT].library.left_out(directory, query)
+    found = await library_of(request).left_out(directory, query)
     if found is None:
         raise _no_faceset()
     return json_answer(found)
@@ -113,7 +113,7 @@ async def get_left_out(request: web.Request) -> web.StreamResponse:
 
 async def get_exported_people(request: web.Request) -> web.StreamResponse:
     query = read_query(request, ExportedQuery)
-    return json_answer(await request.app[CONTEXT].library.exported(query))
+    return json_answer(await library_of(request).exported(query))
 
 
 def as_attachment(name: str) -> str:

@@ -30,18 +30,19 @@ from service.web.library.identities import (
 )
 from service.web.library.proposals import PartsAnswer, SimilarAnswer, SimilarQuery
 from service.web.parameters import number_in, read_query
-from service.web.routes import Answer, Route, json_answer
+from service.web.routes import Access, Answer, Route, json_answer
+from service.web.viewers import library_of
 
 QueryT = TypeVar("QueryT", bound=msgspec.Struct)
 
 
 async def get_identities(request: web.Request) -> web.StreamResponse:
     query = read_query(request, IdentitiesQuery)
-    return json_answer(await request.app[CONTEXT].library.identities(query))
+    return json_answer(await library_of(request).identities(query))
 
 
 async def get_identities_file(request: web.Request) -> web.StreamResponse:
-    body = await request.app[CONTEXT].library.identities_file()
+    body = await library_of(request).identities_file()
     headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{IDENTITIES}"'}
     return web.Response(body=body, content_type="application/json", headers=headers)
 
@@ -50,58 +51,58 @@ async def get_identity(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
     if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
-    found = await request.app[CONTEXT].library.identity(number)
+    found = await library_of(request).identity(number)
     if found is None:
         raise _nobody(number)
     return json_answer(found)
 
 
 async def get_identity_faces(request: web.Request) -> web.StreamResponse:
-    return await _part(request, FacesQuery, request.app[CONTEXT].library.faces)
+    return await _part(request, FacesQuery, library_of(request).faces)
 
 
 async def get_identity_eras(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
     if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
-    return json_answer(await request.app[CONTEXT].library.eras(number))
+    return json_answer(await library_of(request).eras(number))
 
 
 async def get_nearest_identities(request: web.Request) -> web.StreamResponse:
-    return await _part(request, NearestQuery, request.app[CONTEXT].library.nearest)
+    return await _part(request, NearestQuery, library_of(request).nearest)
 
 
 async def get_identities_together(request: web.Request) -> web.StreamResponse:
-    return await _part(request, PageQuery, request.app[CONTEXT].library.together)
+    return await _part(request, PageQuery, library_of(request).together)
 
 
 async def get_identity_figures(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
     if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
-    return json_answer(await request.app[CONTEXT].library.figures(number))
+    return json_answer(await library_of(request).figures(number))
 
 
 async def get_similar_faces(request: web.Request) -> web.StreamResponse:
-    return await _part(request, SimilarQuery, request.app[CONTEXT].library.similar)
+    return await _part(request, SimilarQuery, library_of(request).similar)
 
 
 async def get_identity_parts(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
     if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
-    return json_answer(await request.app[CONTEXT].library.parts(number))
+    return json_answer(await library_of(request).parts(number))
 
 
 async def get_planned_set(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
     if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
-    return json_answer(await request.app[CONTEXT].library.planned_set(number))
+    return json_answer(await library_of(request).planned_set(number))
 
 
 async def get_identity_history(request: web.Request) -> web.StreamResponse:
-    return await _part(request, PageQuery, request.app[CONTEXT].library.history)
+    return await _part(request, PageQuery, library_of(request).history)
 
 
 async def _part(
@@ -120,7 +121,7 @@ async def redirect_if_merged(request: web.Request, number: int) -> web.Response 
 
     It is not to be kept: an undo brings the number back. ``RequestError`` (404) for a number that never was.
     """
-    survivor = await request.app[CONTEXT].library.survivor(number)
+    survivor = await library_of(request).survivor(number)
     if survivor is None:
         raise _nobody(number)
     if survivor == number:
@@ -154,6 +155,7 @@ ROUTES = (
         path="/api/identities",
         handler=get_identities,
         summary="The identities that have faces: searched, filtered, sorted, a page at a time",
+        access=Access.USER,
         query=IdentitiesQuery,
         answers={
             200: Answer("A page", body=IdentitiesAnswer, example=examples.IDENTITIES),
@@ -176,6 +178,7 @@ ROUTES = (
         path="/api/identities/{number}",
         handler=get_identity,
         summary="One identity: its names, counts, dates, cover and face sets",
+        access=Access.USER,
         answers=OF_ONE | {200: Answer("The identity", body=IdentityAnswer, example=examples.IDENTITY)},
     ),
     Route(
@@ -183,6 +186,7 @@ ROUTES = (
         path="/api/identities/{number}/faces",
         handler=get_identity_faces,
         summary="The faces of an identity, by distance, doubt, quality or time, a page at a time",
+        access=Access.USER,
         query=FacesQuery,
         answers=OF_ONE | {200: Answer("A page", body=FacesAnswer, example=examples.FACES), 400: WRONG_QUERY},
     ),
@@ -191,6 +195,7 @@ ROUTES = (
         path="/api/identities/{number}/eras",
         handler=get_identity_eras,
         summary="The eras of an identity",
+        access=Access.USER,
         answers=OF_ONE | {200: Answer("The eras", body=ErasAnswer, example=examples.ERAS)},
     ),
     Route(
@@ -198,6 +203,7 @@ ROUTES = (
         path="/api/identities/{number}/nearest",
         handler=get_nearest_identities,
         summary="The other identities by the distance of the means of their vectors",
+        access=Access.USER,
         query=NearestQuery,
         answers=OF_ONE | {200: Answer("The nearest", body=NearestAnswer, example=examples.NEAREST), 400: WRONG_QUERY},
     ),
@@ -206,6 +212,7 @@ ROUTES = (
         path="/api/identities/{number}/figures",
         handler=get_identity_figures,
         summary="How the faces of an identity are spread over years and distances",
+        access=Access.USER,
         answers=OF_ONE | {200: Answer("The figures", body=FiguresAnswer, example=examples.FIGURES)},
     ),
     Route(
@@ -213,6 +220,7 @@ ROUTES = (
         path="/api/identities/{number}/together",
         handler=get_identities_together,
         summary="The identities in the same pictures",
+        access=Access.USER,
         query=PageQuery,
         answers=OF_ONE | {200: Answer("A page", body=TogetherAnswer, example=examples.TOGETHER), 400: WRONG_QUERY},
     ),

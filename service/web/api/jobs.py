@@ -17,13 +17,14 @@ from service.web.preconditions import IDEMPOTENCY_KEY, key_of
 from service.web.problems import problem_response
 from service.web.routes import Answer, Route, json_answer
 from service.web.schemas import CancelAnswer, JobAnswer, JobQuestion
+from service.web.viewers import library_of
 
 BEGINS_WITHIN = 5.0
 """Seconds that an answer waits for the number of its job. A job begins at once unless a remote is down."""
 
 
 async def get_jobs(request: web.Request) -> web.StreamResponse:
-    return json_answer(await request.app[CONTEXT].library.jobs(read_query(request, JobsQuery)))
+    return json_answer(await library_of(request).jobs(read_query(request, JobsQuery)))
 
 
 async def get_job(request: web.Request) -> web.StreamResponse:
@@ -59,7 +60,7 @@ async def cancel_job(request: web.Request) -> web.StreamResponse:
 
 async def _job(request: web.Request) -> Job:
     number = number_in(request, "job")
-    found = await request.app[CONTEXT].library.job(number)
+    found = await library_of(request).job(number)
     if found is None:
         raise RequestError(f"there is no job {number}; /api/jobs lists the latest", status=404)
     return found

@@ -8,7 +8,6 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from immich_facesets.runtime.health import HEALTHZ, READYZ
 from immich_facesets.wire import ErrorBody
 from service.web import examples
-from service.web.auth import KEYRING
 from service.web.context import CONTEXT
 from service.web.library.service import FailuresQuery
 from service.web.parameters import read_query
@@ -19,6 +18,8 @@ from service.web.schemas import (
     ReadinessAnswer,
     StatusAnswer,
 )
+from service.web.sessions import KEYRING
+from service.web.viewers import library_of
 
 METRICS = "/metrics"
 
@@ -29,9 +30,9 @@ async def get_health(request: web.Request) -> web.StreamResponse:
 
 
 async def get_readiness(request: web.Request) -> web.StreamResponse:
-    """Return 503 while there are objections; only callers with the token see them."""
+    """Return 503 while there are objections; only the administrator sees them."""
     readiness = await request.app[CONTEXT].ready()
-    is_known = request.app[KEYRING].admits(request)
+    is_known = request.app[KEYRING].is_administrator(request)
     answer = ReadinessAnswer(
         status="not ready" if readiness.objections else "ready",
         objections=readiness.objections if is_known else (),
@@ -58,7 +59,7 @@ async def get_status(request: web.Request) -> web.StreamResponse:
 
 
 async def get_failures(request: web.Request) -> web.StreamResponse:
-    return json_answer(await request.app[CONTEXT].library.failures(read_query(request, FailuresQuery)))
+    return json_answer(await library_of(request).failures(read_query(request, FailuresQuery)))
 
 
 NOT_AVAILABLE = Answer("Not available now; the message gives the reason", body=ErrorBody)

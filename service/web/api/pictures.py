@@ -9,7 +9,8 @@ from immich_facesets.wire import ErrorBody
 from service.web.context import CONTEXT
 from service.web.etags import is_current
 from service.web.library.addresses import CROP_NAME, THUMBNAIL_SIDES
-from service.web.routes import Answer, Route
+from service.web.routes import Access, Answer, Route
+from service.web.viewers import library_of
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -19,21 +20,22 @@ FOR_GOOD = "private, max-age=31536000, immutable"
 
 async def get_crop(request: web.Request) -> web.StreamResponse:
     name = picture_name(request)
-    return _picture(request, await request.app[CONTEXT].library.crop(name), name)
+    return _picture(request, await library_of(request).crop(name), name)
 
 
 async def get_thumbnail(request: web.Request) -> web.StreamResponse:
     name, side = picture_name(request), request.match_info["side"]
     if side not in map(str, THUMBNAIL_SIDES):
         raise RequestError(f"there are thumbnails of {', '.join(map(str, THUMBNAIL_SIDES))} pixels a side", status=404)
-    return _picture(request, await request.app[CONTEXT].library.thumbnail(name, int(side)), f"{side}/{name}")
+    return _picture(request, await library_of(request).thumbnail(name, int(side)), f"{side}/{name}")
 
 
 async def get_picture(request: web.Request) -> web.StreamResponse:
     sha256 = request.match_info["sha256"]
     if SHA256.fullmatch(sha256) is None:
         raise _no_picture()
-    image = await request.app[CONTEXT].whole_picture(sha256)
+    is_seen = await library_of(request).has_picture(sha256)
+    image = await request.app[CONTEXT].whole_picture(sha256) if is_seen else None
     if image is None:
         raise _no_picture()
     return picture_answer(request, image, sha256)
@@ -66,6 +68,7 @@ def picture_answer(request: web.Request, image: bytes, name: str) -> web.Respons
     )
     answer.etag = name
     answer.headers[hdrs.CACHE_CONTROL] = FOR_GOOD
+    answer.headers[hdrs.VARY] = hdrs.COOKIE
     return answer
 
 
@@ -81,6 +84,7 @@ ROUTES = (
         path="/api/crops/{crop}",
         handler=get_crop,
         summary="The stored crop of a face",
+        access=Access.USER,
         answers=OF_PICTURE,
     ),
     Route(
@@ -88,6 +92,7 @@ ROUTES = (
         path="/api/thumbnails/{side}/{crop}",
         handler=get_thumbnail,
         summary="A stored crop, reduced",
+        access=Access.USER,
         answers=OF_PICTURE,
     ),
     Route(
@@ -95,6 +100,7 @@ ROUTES = (
         path="/api/pictures/{sha256}",
         handler=get_picture,
         summary="A whole picture with a face, upright and reduced, fetched from its source now",
+        access=Access.USER,
         answers={
             200: Answer("The picture", media_type="image/jpeg"),
             304: Answer("The caller has it"),

@@ -35,6 +35,7 @@ from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, key_of
 from service.web.problems import PROBLEM_TYPE, problem_of
 from service.web.routes import Answer, Header, Route, json_answer
 from service.web.uploads import PICTURE_TYPE, UPLOADS
+from service.web.viewers import library_of
 
 LABEL = Header(
     "Facesets-Label", "the name of the new person: UTF-8, percent-encoded", is_required=True, example="Zo%C3%AB"
@@ -48,7 +49,7 @@ async def get_references(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
     if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
-    return json_answer(await request.app[CONTEXT].library.references(number))
+    return json_answer(await library_of(request).references(number))
 
 
 async def post_reference(request: web.Request) -> web.StreamResponse:
@@ -119,7 +120,7 @@ def _several(error: SeveralFacesError) -> web.Response:
 
 async def get_reference_picture(request: web.Request) -> web.StreamResponse:
     name = picture_name(request)
-    image = await request.app[CONTEXT].library.reference_picture(name)
+    image = await library_of(request).reference_picture(name)
     if image is None:
         raise no_crop()
     return picture_answer(request, image, name)
@@ -128,7 +129,7 @@ async def get_reference_picture(request: web.Request) -> web.StreamResponse:
 async def get_original(request: web.Request) -> web.StreamResponse:
     """Answer with the bytes that were sent, for saving: the service does not decode them, and no browser shows them."""
     reference = number_in(request, "reference")
-    image = await request.app[CONTEXT].library.reference_original(reference)
+    image = await library_of(request).reference_original(reference)
     if image is None:
         raise RequestError(
             f"there is no original of reference picture {reference}: it is kept only where `keep_original` asked for it",

@@ -4,15 +4,15 @@ from aiohttp import web
 
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
-from service.web.context import CONTEXT
 from service.web.library.review import ReviewPage, ReviewQuery
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route, json_answer
+from service.web.viewers import library_of
 
 
 async def get_review(request: web.Request) -> web.StreamResponse:
     query = read_query(request, ReviewQuery)
-    return json_answer(await request.app[CONTEXT].library.review(query))
+    return json_answer(await library_of(request).review(query))
 
 
 ROUTES = (

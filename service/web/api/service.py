@@ -4,21 +4,21 @@ from aiohttp import web
 
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE
-from service.web.context import CONTEXT
 from service.web.library.service import SettingsAnswer, SourcesAnswer, StorageAnswer
 from service.web.routes import Answer, Route, json_answer
+from service.web.viewers import library_of
 
 
 async def get_sources(request: web.Request) -> web.StreamResponse:
-    return json_answer(await request.app[CONTEXT].library.sources())
+    return json_answer(await library_of(request).sources())
 
 
 async def get_settings(request: web.Request) -> web.StreamResponse:
-    return json_answer(await request.app[CONTEXT].library.settings())
+    return json_answer(await library_of(request).settings())
 
 
 async def get_storage(request: web.Request) -> web.StreamResponse:
-    return json_answer(await request.app[CONTEXT].library.storage())
+    return json_answer(await library_of(request).storage())
 
 
 ROUTES = (

@@ -23,6 +23,7 @@ from service.web.pages.decision_forms import MOST_FIELDS, TO_SOMEBODY, DecisionF
 from service.web.pages.shell import DONE, render_page
 from service.web.pages.wording import decision_words, effect_words, name_of, named, numbers_in
 from service.web.routes import Answer, Route
+from service.web.viewers import library_of
 
 MOST_NAMESAKES = 200
 _SHOWN_PAIRS = 6
@@ -141,7 +142,7 @@ async def _make_new_person(request: web.Request, form: DecisionForm, label: str,
 
 async def _people_called(request: web.Request, text: str) -> tuple[Identity, ...]:
     """Return the identities with this number, or exactly this name."""
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     found = (await library.identities(IdentitiesQuery(q=text[:200], limit=MOST_NAMESAKES))).identities
     number = text.removeprefix("#")
     return tuple(
@@ -153,7 +154,7 @@ async def _people_called(request: web.Request, text: str) -> tuple[Identity, ...
 
 async def _with_survivor(request: web.Request, form: DecisionForm) -> DecisionForm:
     """Return a merge of chosen people into one of them: a named one, then the one with most faces, then the oldest."""
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     people: list[Identity] = []
     for text in form.every("numbers"):
         number = await library.survivor(int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else None
@@ -170,7 +171,7 @@ async def _with_survivor(request: web.Request, form: DecisionForm) -> DecisionFo
 
 async def _ask_before_merge(request: web.Request, form: DecisionForm, requests: Sequence[Request]) -> Question:
     """Show the result of a merge first, and ask for the name where there are several."""
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     *first, merge = requests
     if not isinstance(merge, MergePeople):
         raise RequestError("this form asks for no merge", status=400)
@@ -196,7 +197,7 @@ def _with_label(merge: MergePeople, labels: Sequence[str]) -> MergePeople:
 
 async def _ask_about_pictures(request: web.Request, form: DecisionForm, error: TwiceInPictureError) -> Question:
     """Show faces that one person would have twice in a picture, and ask whether it is a mirror or a collage."""
-    found = [await request.app[CONTEXT].library.face(number) for number in error.faces[:_SHOWN_PAIRS]]
+    found = [await library_of(request).face(number) for number in error.faces[:_SHOWN_PAIRS]]
     fields = [*form.fields, *(("twice", str(face)) for face in error.faces)]
     held = "One picture holds" if error.pictures == 1 else f"{error.pictures:,} pictures hold"
     return Question(
@@ -210,7 +211,7 @@ async def _ask_about_pictures(request: web.Request, form: DecisionForm, error: T
 
 async def _ask_about_name(request: web.Request, form: DecisionForm, numbers: Sequence[int]) -> Question:
     """Ask whether people of one name are one person."""
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     found = [await library.identity(number) for number in (*numbers, int(form.one("identity") or 0))]
     people = tuple(one.identity for one in found if one is not None)
     merges = (
@@ -236,7 +237,7 @@ async def _ask_about_name(request: web.Request, form: DecisionForm, numbers: Seq
 async def _ask_after_change(request: web.Request, form: DecisionForm, changed: Sequence[ChangedIdentity]) -> Question:
     """Say what changed since the page was read, and ask whether the form still holds."""
     latest = [one.latest for one in changed if one.latest is not None]
-    names = await request.app[CONTEXT].library.labels({*numbers_in(latest), *(one.number for one in changed)})
+    names = await library_of(request).labels({*numbers_in(latest), *(one.number for one in changed)})
     facts = [f"{named(one.number, names)} is not as this page showed it." for one in changed]
     facts += [f"The latest decision: {decision_words(one, names)}." for one in latest]
     again = Choice("Do it nevertheless", form.with_fields(etag=None))

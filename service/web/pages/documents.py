@@ -8,7 +8,7 @@ from aiohttp import web
 from immich_facesets.errors import RequestError
 from service.web.manual import Document, Manual, installed_manual
 from service.web.pages.shell import render_page
-from service.web.routes import Answer, Route
+from service.web.routes import Access, Answer, Route
 
 MANUAL = web.AppKey("manual", Manual)
 
@@ -56,6 +56,7 @@ ROUTES = (
         path="/help",
         handler=show_help,
         summary="The contents of the documents",
+        access=Access.USER,
         answers={200: Answer("The page", media_type="text/html"), 303: Answer("To the login", redirects=True)},
     ),
     Route(
@@ -63,6 +64,7 @@ ROUTES = (
         path="/help/{page}",
         handler=show_document,
         summary="One document as a page",
+        access=Access.USER,
         answers={
             200: Answer("The page", media_type="text/html"),
             303: Answer("To the login", redirects=True),

@@ -14,7 +14,6 @@ from service.web import formatting, histogram
 from service.web.context import CONTEXT
 from service.web.pages import static_files
 from service.web.pages.documents import install_manual
-from service.web.pages.shell import NAVIGATION
 from service.web.pages.static_files import STATIC, address_of, read_static
 from service.web.run_words import came_of, kind_words
 
@@ -62,6 +61,5 @@ def install_pages(app: web.Application) -> None:
         "came_of": came_of,
         "kind_words": kind_words,
         "shown_failures": SHOWN_FAILURES,
-        "navigation": NAVIGATION,
         "has_login": app[CONTEXT].token is not None,
     }

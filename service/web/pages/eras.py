@@ -22,6 +22,7 @@ from service.web.pages.shell import DONE, Done, render_page
 from service.web.pages.wording import era_title, years_of
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
+from service.web.viewers import library_of
 
 MOST_FACES = 3000
 """More faces are compared on request only: the work grows with their square."""
@@ -43,7 +44,7 @@ class CompareQuery(PartQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 async def show_eras(request: web.Request) -> web.StreamResponse:
     person, query = await person_of(request), read_query(request, ErasQuery)
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     eras = (await library.eras(person.number)).eras
     facesets = await library.facesets_of(person.number)
     in_eras = sum(era.faces for era in eras)

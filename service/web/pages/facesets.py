@@ -28,6 +28,7 @@ from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import WHY_NOT, Names, name_of, named
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
+from service.web.viewers import library_of
 
 SORTS: dict[IdentityOrder, str] = {
     "faces": "Most faces",
@@ -115,7 +116,7 @@ class Program:
 
 
 async def show_facesets(request: web.Request) -> web.StreamResponse:
-    query, library = read_query(request, SetsQuery), request.app[CONTEXT].library
+    query, library = read_query(request, SetsQuery), library_of(request)
     found = await library.exported(query.exported(is_written=True))
     programs = await programs_of(request, found.directories)
     view = {
@@ -132,7 +133,7 @@ async def show_facesets(request: web.Request) -> web.StreamResponse:
 
 
 async def show_without(request: web.Request) -> web.StreamResponse:
-    query, library = read_query(request, SetsQuery), request.app[CONTEXT].library
+    query, library = read_query(request, SetsQuery), library_of(request)
     found = await library.exported(query.exported(is_written=False))
     view = {
         "query": query,
@@ -145,7 +146,7 @@ async def show_without(request: web.Request) -> web.StreamResponse:
 
 
 async def show_ledger(request: web.Request) -> web.StreamResponse:
-    query, library = read_query(request, EntriesQuery), request.app[CONTEXT].library
+    query, library = read_query(request, EntriesQuery), library_of(request)
     found = await library.ledger(query)
     names = await library.labels({one.identity for one in found.exports if one.identity is not None})
     days = groupby(found.exports, key=lambda one: one.made_at.date())
@@ -158,7 +159,7 @@ async def show_ledger(request: web.Request) -> web.StreamResponse:
 
 
 async def show_faceset(request: web.Request) -> web.StreamResponse:
-    query, library = read_query(request, OneSetQuery), request.app[CONTEXT].library
+    query, library = read_query(request, OneSetQuery), library_of(request)
     directory = name_from_path(request.match_info["directory"])
     found = await library.faceset(directory)
     if found is None:
@@ -186,7 +187,7 @@ async def show_sets_of_person(request: web.Request) -> web.StreamResponse:
     person, query = await person_of(request), read_query(request, SetsOfPersonQuery)
     view = {
         "person": person,
-        "facesets": await request.app[CONTEXT].library.facesets_of(person.number),
+        "facesets": await library_of(request).facesets_of(person.number),
         "advice": words.ADVICE[person.answer.why_not_exported],
         "switchable": [one for one in await programs_of(request, {}) if one.is_switchable],
         "profile_words": profile_words,
@@ -237,7 +238,7 @@ def _shared(request: web.Request, query: SetsQuery, cursor: str | None) -> dict[
 
 async def programs_of(request: web.Request, directories: Mapping[str, int]) -> list[Program]:
     """Return every form of face sets: those that are written, with how, and the others."""
-    settings = (await request.app[CONTEXT].library.settings()).settings
+    settings = (await library_of(request).settings()).settings
     text = next((one.value for one in settings if one.name == PROFILES_SETTING), None) or "fsz"
     requests = {one.profile.name: one for one in read_export_requests(text)}
     requests.setdefault("fsz", read_export_requests("fsz")[0])

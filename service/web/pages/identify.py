@@ -13,6 +13,7 @@ from service.web.library.identities import Crop
 from service.web.pages.shell import render_page
 from service.web.routes import Answer, Route
 from service.web.uploads import MOST_PICTURE_BYTES, PICTURE_TYPE, TOO_LARGE, UPLOADS
+from service.web.viewers import library_of
 
 SHOWN_PEOPLE = 3
 _LEAST = 0.01
@@ -115,7 +116,7 @@ async def identify_picture(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     async with request.app[UPLOADS].picture(request) as picture:
         told = await context.identify(picture, SHOWN_PEOPLE)
-    covers = await context.library.covers({one.number for face in told.faces for one in face.identities})
+    covers = await library_of(request).covers({one.number for face in told.faces for one in face.identities})
     view = {"picture": told, "found": found_faces(told, covers)}
     return await render_page(request, "_identified.html", view)
 

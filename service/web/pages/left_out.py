@@ -6,7 +6,6 @@ import msgspec
 from aiohttp import web
 
 from immich_facesets.errors import RequestError
-from service.web.context import CONTEXT
 from service.web.library.addresses import name_from_path
 from service.web.library.facesets import LeftOutQuery
 from service.web.pages import export_words as words
@@ -16,6 +15,7 @@ from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import name_of
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
+from service.web.viewers import library_of
 
 FACES_OF_A_PAGE = 60
 
@@ -28,7 +28,7 @@ class LeftOutPageQuery(LeftOutQuery, frozen=True, kw_only=True, forbid_unknown_f
 
 
 async def show_left_out(request: web.Request) -> web.StreamResponse:
-    query, library = read_query(request, LeftOutPageQuery), request.app[CONTEXT].library
+    query, library = read_query(request, LeftOutPageQuery), library_of(request)
     directory = name_from_path(request.match_info["directory"])
     described, found = await library.faceset(directory), await library.left_out(directory, query)
     number = None if described is None else described.faceset.identity

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
-from service.web.context import CONTEXT
 from service.web.library.identities import IdentitiesQuery, IdentityOrder, PageQuery, Text
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import name_of, years_of
 from service.web.parameters import read_query
-from service.web.routes import Answer, Route
+from service.web.routes import Access, Answer, Route
+from service.web.viewers import VIEWER, library_of
 
 Shown = Literal["all", "unnamed", "named", "doubtful", "new", "locked", "minors", "never"]
 
@@ -25,6 +25,8 @@ SHOWN: dict[Shown, str] = {
     "minors": "Minors",
     "never": "Never exported",
 }
+SHOWN_TO_USERS: tuple[Shown, ...] = ("all", "unnamed", "named", "new")
+"""The others are about decisions, questions and exports."""
 SORTS: dict[IdentityOrder, str] = {
     "faces": "Most faces",
     "pictures": "Most pictures",
@@ -63,8 +65,9 @@ class PeopleQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 async def show_people(request: web.Request) -> web.StreamResponse:
-    query, library = read_query(request, PeopleQuery), request.app[CONTEXT].library
+    query, library = read_query(request, PeopleQuery), library_of(request)
     found = await library.identities(query.identities())
+    shown = SHOWN if request[VIEWER].is_administrator else {name: SHOWN[name] for name in SHOWN_TO_USERS}
     view = {
         "query": query,
         "people": found.identities,
@@ -72,7 +75,7 @@ async def show_people(request: web.Request) -> web.StreamResponse:
         "next": None if found.next is None else str(request.rel_url.update_query(cursor=found.next)),
         "sources": [one.counts.name for one in (await library.sources()).sources],
         "is_filtered": bool(query.q or query.source or query.show != "all"),
-        "shown": SHOWN,
+        "shown": shown,
         "sorts": SORTS,
         "name_of": name_of,
         "years_of": years_of,
@@ -86,6 +89,7 @@ ROUTES = (
         path="/people",
         handler=show_people,
         summary="The page of all people",
+        access=Access.USER,
         query=PeopleQuery,
         answers={200: Answer("The page", media_type="text/html"), 303: Answer("To the login", redirects=True)},
     ),

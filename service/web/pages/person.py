@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
-from service.web.context import CONTEXT
 from service.web.deciding import etag_of
 from service.web.library.decisions import DecisionsPage
 from service.web.library.faces import FacesAnswer
@@ -26,7 +25,8 @@ from service.web.pages.planned_sets import planned_after_decision
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import WHY_NOT, decision_words, name_of, named, numbers_in, years_of
 from service.web.parameters import number_in, read_query
-from service.web.routes import Answer, Route
+from service.web.routes import Access, Answer, Route
+from service.web.viewers import library_of
 
 QueryT = TypeVar("QueryT", bound=msgspec.Struct)
 
@@ -86,7 +86,7 @@ class Person:
 
 async def show_person(request: web.Request) -> web.StreamResponse:
     person, query = await person_of(request), read_query(request, PersonQuery)
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     faces, eras, figures, near, together = await asyncio.gather(
         library.faces(person.number, query),
         library.eras(person.number),
@@ -137,7 +137,7 @@ def _is_year(query: FacesQuery) -> bool:
 
 async def show_history(request: web.Request) -> web.StreamResponse:
     person, query = await person_of(request), read_query(request, PartQuery)
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     found: HistoryAnswer = await library.history(person.number, query)
     view = await history_view(request, found) | {"person": person, "next": _next(request, found)}
     return await render_page(request, "history.html", view)
@@ -145,13 +145,13 @@ async def show_history(request: web.Request) -> web.StreamResponse:
 
 async def history_view(request: web.Request, found: HistoryAnswer | DecisionsPage) -> dict[str, Any]:
     """Return decisions with their words."""
-    names = await request.app[CONTEXT].library.labels(numbers_in(found.decisions))
+    names = await library_of(request).labels(numbers_in(found.decisions))
     return {"decisions": [(one, decision_words(one, names)) for one in found.decisions]}
 
 
 async def show_similar(request: web.Request) -> web.StreamResponse:
     person, _ = await person_of(request), read_query(request, PartQuery)
-    library = request.app[CONTEXT].library
+    library = library_of(request)
     found = await library.similar(person.number, SimilarQuery())
     names = await library.labels({one.rival for one in found.faces if one.rival is not None})
     view = {"person": person, "found": found, "named": lambda number: named(number, names)}
@@ -160,7 +160,7 @@ async def show_similar(request: web.Request) -> web.StreamResponse:
 
 async def show_parts(request: web.Request) -> web.StreamResponse:
     person, _ = await person_of(request), read_query(request, PartQuery)
-    found = await request.app[CONTEXT].library.parts(person.number)
+    found = await library_of(request).parts(person.number)
     return await render_page(request, "parts.html", {"person": person, "found": found, "years_of": years_of})
 
 
@@ -171,7 +171,7 @@ async def show_forget(request: web.Request) -> web.StreamResponse:
 
 async def person_of(request: web.Request) -> Person:
     """Return the person of a page; a merged number leads to the page of the other."""
-    number, library = number_in(request, "number"), request.app[CONTEXT].library
+    number, library = number_in(request, "number"), library_of(request)
     survivor = await library.survivor(number)
     if survivor is not None and survivor != number and request.method == hdrs.METH_POST:
         raise RequestError(
@@ -206,13 +206,19 @@ _ANSWERS = {
 
 ROUTES = tuple(
     Route(
-        method="GET", path=f"/people/{{number}}{part}", handler=handler, summary=summary, query=query, answers=_ANSWERS
+        method="GET",
+        path=f"/people/{{number}}{part}",
+        handler=handler,
+        summary=summary,
+        access=access,
+        query=query,
+        answers=_ANSWERS,
     )
-    for part, handler, summary, query in (
-        ("", show_person, "The page of one person with all faces", PersonQuery),
-        ("/similar", show_similar, "Faces of nobody that look like a person", PartQuery),
-        ("/parts", show_parts, "The people that a person seems to be", PartQuery),
-        ("/history", show_history, "The decisions about a person", PartQuery),
-        ("/forget", show_forget, "What forgetting a person erases", PartQuery),
+    for part, handler, summary, access, query in (
+        ("", show_person, "The page of one person with all faces", Access.USER, PersonQuery),
+        ("/similar", show_similar, "Faces of nobody that look like a person", Access.ADMINISTRATOR, PartQuery),
+        ("/parts", show_parts, "The people that a person seems to be", Access.ADMINISTRATOR, PartQuery),
+        ("/history", show_history, "The decisions about a person", Access.ADMINISTRATOR, PartQuery),
+        ("/forget", show_forget, "What forgetting a person erases", Access.ADMINISTRATOR, PartQuery),
     )
 )

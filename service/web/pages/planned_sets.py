@@ -5,10 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from immich_facesets.errors import SetupError
-from service.web.context import CONTEXT
 from service.web.library.facesets import PlannedSet
 from service.web.pages.export_words import reason_words
 from service.web.pages.shell import just_made
+from service.web.viewers import library_of
 
 _OF_SETS = frozenset({"for_sets", "not_for_sets"})
 """The kinds of decisions after which pages show the face set."""
@@ -20,7 +20,7 @@ MOST_BESIDE = 6
 async def planned_view(request: web.Request, number: int) -> dict[str, Any]:
     """Return what the template of a planned face set needs; nothing is planned before the first grouping."""
     try:
-        planned: PlannedSet | None = await request.app[CONTEXT].library.planned_set(number)
+        planned: PlannedSet | None = await library_of(request).planned_set(number)
     except SetupError:
         planned = None
     return {"planned": planned, "planned_of": number, "planned_most": None, "reason_words": reason_words}

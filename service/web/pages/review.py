@@ -10,13 +10,13 @@ from aiohttp import web
 from immich_facesets.moderation.requests import IgnoreStrangers, MarkNotAFace, Request
 from immich_facesets.review.items import Kind
 from immich_facesets.wording import counted
-from service.web.context import CONTEXT
 from service.web.library.identities import PageQuery
 from service.web.library.review import ReviewedIdentity, ReviewItem, ReviewQuery
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import years_of
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
+from service.web.viewers import library_of
 
 KINDS: dict[Kind, str] = {
     "merge": "Two people, or one?",
@@ -136,7 +136,7 @@ def _json(requests: Sequence[Request]) -> str:
 
 
 async def show_review(request: web.Request) -> web.StreamResponse:
-    query, library = read_query(request, CardsQuery), request.app[CONTEXT].library
+    query, library = read_query(request, CardsQuery), library_of(request)
     found = await library.review(ReviewQuery(limit=query.limit, cursor=query.cursor, kind=query.kind or None))
     view: dict[str, Any] = {
         "query": query,

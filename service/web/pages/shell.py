@@ -1,4 +1,4 @@
-"""The frame of all pages: the navigation, and the decision that was just made, with its undo."""
+"""The frame of all pages: who looks, the navigation, and the decision that was just made, with its undo."""
 
 import re
 import secrets
@@ -10,9 +10,9 @@ import aiohttp_jinja2
 import msgspec
 from aiohttp import web
 
-from service.web.context import CONTEXT
 from service.web.library.identities import MadeDecision
 from service.web.pages.wording import decision_words, numbers_in
+from service.web.viewers import VIEWER, library_of
 
 DONE = "done"
 """The parameter of a page that names the decision just made."""
@@ -23,22 +23,23 @@ Done = Annotated[str, msgspec.Meta(max_length=20, description="the decision just
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One entry of the navigation: its path, title, and the key that leads there after ``g``."""
+    """One entry of the navigation: its path, title, and the key that leads there after ``g``; ``is_of_users`` too."""
 
     path: str
     title: str
     key: str
+    is_of_users: bool = False
 
 
 NAVIGATION = (
-    Place("/people", "People", "p"),
+    Place("/people", "People", "p", is_of_users=True),
     Place("/review", "Review", "r"),
     Place("/facesets", "Face sets", "f"),
     Place("/identify", "Identify", "i"),
     Place("/", "Status", "h"),
     Place("/syncs", "Syncs", "s"),
     Place("/system", "System", "y"),
-    Place("/help", "Help", "e"),
+    Place("/help", "Help", "e", is_of_users=True),
 )
 
 
@@ -50,12 +51,20 @@ class Toast:
     made: MadeDecision
 
 
+def frame_of(request: web.Request) -> Mapping[str, Any]:
+    """Return what the frame of a page needs: who looks, if that is known, and where they may go."""
+    viewer = request.get(VIEWER)
+    of_users = () if viewer is None else tuple(place for place in NAVIGATION if place.is_of_users)
+    is_administrator = viewer is not None and viewer.is_administrator
+    return {"viewer": viewer, "navigation": NAVIGATION if is_administrator else of_users}
+
+
 async def render_page(
     request: web.Request, template: str, view: Mapping[str, Any], *, status: int = 200
 ) -> web.Response:
     """Return a page. ``key``: a new one for its forms, so that each is done once."""
     here = str(request.rel_url.without_query_params(DONE))
-    shared = {"here": here, "toast": await _toast(request), "key": secrets.token_urlsafe(12)}
+    shared = {**frame_of(request), "here": here, "toast": await _toast(request), "key": secrets.token_urlsafe(12)}
     return aiohttp_jinja2.render_template(template, request, {**shared, **view}, status=status)
 
 
@@ -69,13 +78,15 @@ class JustMade:
 
 
 async def just_made(request: web.Request) -> JustMade | None:
-    """Return the decision that was just made, by its number and how many were made in one step, as in ``17.2``."""
-    given, library = (
-        re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?", request.query.get(DONE, "")),
-        request.app[CONTEXT].library,
-    )
-    if given is None:
+    """
+    Return the decision that was just made, by its number and how many were made in one step, as in ``17.2``.
+
+    None where there is none, and for everybody but the administrator.
+    """
+    given = re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?", request.query.get(DONE, ""))
+    if given is None or not request[VIEWER].is_administrator:
         return None
+    library = library_of(request)
     made, undone = await library.decision(int(given[1])), 0
     while made is not None and made.kind == "undo":
         made, undone = await library.decision(int(made.body["decision"])), undone + 1
@@ -87,6 +98,6 @@ async def _toast(request: web.Request) -> Toast | None:
     step = await just_made(request)
     if step is None:
         return None
-    words = decision_words(step.made, await request.app[CONTEXT].library.labels(numbers_in([step.made])))
+    words = decision_words(step.made, await library_of(request).labels(numbers_in([step.made])))
     begin = "" if step.undone == 0 else "Undone: " if step.undone % 2 else "Done again: "
     return Toast(f"{begin}{words}{f', and {step.more} more' if step.more > 0 else ''}", step.made)

@@ -16,8 +16,9 @@ from service.web import formatting
 from service.web.context import CONTEXT, WebContext
 from service.web.forms import read_form
 from service.web.pages.shell import render_page
-from service.web.routes import Answer, Route
+from service.web.routes import Access, Answer, Route
 from service.web.schemas import Objection, Run, StatusFacts
+from service.web.viewers import VIEWER
 
 SHOWN_RUNS = 10
 BACK = ("/", "/syncs")
@@ -91,7 +92,10 @@ def render_part(request: web.Request, part: Part, view: StatusView) -> str:
 
 
 async def show_status(request: web.Request) -> web.StreamResponse:
+    """Show the state of the service; a user has no part in it, and is led to the people."""
     context = request.app[CONTEXT]
+    if not request[VIEWER].is_administrator:
+        raise web.HTTPSeeOther(f"{context.base_path}/people")
     state = await page_state(context)
     notice = NOTICES.get(request.query.get("notice", ""), "")
     view = status_view(context, context.board.now, state, notice)
@@ -119,7 +123,11 @@ ROUTES = (
         path="/",
         handler=show_status,
         summary="The status page",
-        answers={200: Answer("The page", media_type="text/html"), 303: Answer("To the login", redirects=True)},
+        access=Access.USER,
+        answers={
+            200: Answer("The page", media_type="text/html"),
+            303: Answer("To the login, or to the people for a user", redirects=True),
+        },
     ),
     Route(
         method="POST",

@@ -18,6 +18,7 @@ from service.web.pages.failure_words import reason_words
 from service.web.pages.shell import render_page
 from service.web.parameters import number_in, read_query
 from service.web.routes import Answer, Route
+from service.web.viewers import library_of
 
 PLACE = "/syncs"
 FAILURES_OF_A_PAGE = 50
@@ -59,9 +60,9 @@ class FailedQuery(FailuresQuery, frozen=True, kw_only=True, forbid_unknown_field
 
 
 async def show_syncs(request: web.Request) -> web.StreamResponse:
-    query, context = read_query(request, SyncsQuery), request.app[CONTEXT]
-    jobs = await context.library.jobs(JobsQuery(limit=query.limit, cursor=query.cursor))
-    failed = await context.library.failures(FailuresQuery(limit=1))
+    query, library = read_query(request, SyncsQuery), library_of(request)
+    jobs = await library.jobs(JobsQuery(limit=query.limit, cursor=query.cursor))
+    failed = await library.failures(FailuresQuery(limit=1))
     view = {
         "query": query,
         "jobs": jobs.jobs,
@@ -70,7 +71,7 @@ async def show_syncs(request: web.Request) -> web.StreamResponse:
         "running": next((job for job in jobs.jobs if job.outcome is None), None),
         "reasons": failed.by_reason,
         "failed": sum(one.count for one in failed.by_reason),
-        "sources": [one.counts.name for one in (await context.library.sources()).sources],
+        "sources": [one.counts.name for one in (await library.sources()).sources],
         "notice": NOTICES.get(query.notice, ""),
         "kinds": KINDS,
         "place": PLACE,
@@ -81,7 +82,7 @@ async def show_syncs(request: web.Request) -> web.StreamResponse:
 
 async def show_job(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "job")
-    job = await request.app[CONTEXT].library.job(number)
+    job = await library_of(request).job(number)
     if job is None:
         raise RequestError(f"There is no job {number}.", status=404)
     return await render_page(request, "sync.html", {"job": job, **_words()})
@@ -89,7 +90,7 @@ async def show_job(request: web.Request) -> web.StreamResponse:
 
 async def show_failures(request: web.Request) -> web.StreamResponse:
     query = read_query(request, FailedQuery)
-    found = await request.app[CONTEXT].library.failures(query)
+    found = await library_of(request).failures(query)
     view = {
         "query": query,
         "found": found,
@@ -102,7 +103,7 @@ async def show_failures(request: web.Request) -> web.StreamResponse:
 async def cancel_from_form(request: web.Request) -> web.StreamResponse:
     """End a job from the button of its page, and lead back to the list."""
     number, context = number_in(request, "job"), request.app[CONTEXT]
-    if await context.library.job(number) is None:
+    if await library_of(request).job(number) is None:
         raise RequestError(f"There is no job {number}.", status=404)
     notice = "ending" if context.cancel_job(number) else "ended"
     raise web.HTTPSeeOther(f"{context.base_path}{PLACE}?notice={notice}")

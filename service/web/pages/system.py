@@ -12,6 +12,7 @@ from service.web.library.decisions import DecisionsQuery
 from service.web.library.service import Source, StoredPart
 from service.web.pages.shell import render_page
 from service.web.routes import Answer, Route
+from service.web.viewers import library_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def source_words(source: Source) -> str:
 
 async def show_system(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
-    library = context.library
+    library = library_of(request)
     facts, sources, settings, storage, decisions = await asyncio.gather(
         context.status(),
         library.sources(),

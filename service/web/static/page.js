@@ -325,10 +325,13 @@ document.addEventListener("keydown", (event) => {
 
 const GRID_KEYS = [
   ["arrows", "Go to another one"],
+  ["space", "The whole picture"],
+];
+/** Where something can be decided about the chosen ones. */
+const CHOICE_KEYS = [
   ["s", "Choose it"],
   ["shift arrows", "Choose several"],
   ["a", "Choose all shown"],
-  ["space", "The whole picture"],
 ];
 
 function wordsOf(element) {
@@ -356,7 +359,10 @@ function showKeys() {
       add(element.dataset.key, wordsOf(element));
     }
   }
-  if (document.querySelector("[data-grid]")) for (const [key, words] of GRID_KEYS) add(key, words);
+  const isChoosing = document.querySelector("[data-selection]") !== null;
+  if (document.querySelector("[data-grid]")) {
+    for (const [key, words] of [...GRID_KEYS, ...(isChoosing ? CHOICE_KEYS : [])]) add(key, words);
+  }
   add("?", "These keys");
   const section = document.createElement("section");
   const title = document.createElement("h2");

@@ -24,8 +24,8 @@ from service.storage import web_token
 from service.store import members, named_values
 from service.sync.outcome import Outcome
 from service.users import User
-from service.web.auth import SESSION_COOKIE, Keyring
 from service.web.library.identities import IdentitiesQuery
+from service.web.sessions import SESSION_COOKIE, Keyring
 
 SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 FIELDS: dict[str, Any] = {

@@ -9,8 +9,8 @@ from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 from web_scene import busy_scene, visit
 
-from service.web.auth import SESSION_COOKIE
 from service.web.login_links import LINK_SECONDS, MOST_LINKS, LoginLinks, is_from_here
+from service.web.sessions import SESSION_COOKIE
 
 
 async def follow(client: ClientSession, ticket: str, **headers: str) -> int:

@@ -9,12 +9,14 @@ from web_scene import ANY_PORT, BEARER, HTML, TOKEN, Scene, address_of, busy_sce
 
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.listen_address import Listen
-from service.web.auth import FREE_TRIES, SESSION_COOKIE, SESSION_SECONDS, Keyring, LoginPauses, local_path
+from service.web.auth import FREE_TRIES, LoginPauses, local_path
 from service.web.request_guard import is_known_host
 from service.web.routes import Access, Route
 from service.web.server import ROUTES, serve_web
+from service.web.sessions import ADMINISTRATOR_SECONDS, SESSION_COOKIE, Keyring
+from service.web.viewers import ADMINISTRATOR
 
-GUARDED = [route for route in ROUTES if route.access is Access.TOKEN]
+GUARDED = [route for route in ROUTES if route.access is not Access.EVERYBODY]
 
 
 async def log_in(client: ClientSession, token: str = TOKEN, goal: str = "/") -> int:
@@ -160,23 +162,23 @@ def test_a_session_ends_by_time_by_a_logout_and_by_a_new_token() -> None:
     ring = Keyring("first", lambda: now)
     cookie, other = ring.issue(), ring.issue()
     assert cookie != other
-    assert ring.is_session(cookie)
-    assert not Keyring("second", lambda: now).is_session(cookie)
-    identity, expiry, signature = cookie.split(".")
+    assert ring.viewer_in(cookie)
+    assert not Keyring("second", lambda: now).viewer_in(cookie)
+    identity, expiry, _, signature = cookie.split(".")
     forgeries = [
-        f"{identity}.{int(expiry) + 1}.{signature}",
-        f"{identity}.{expiry}.{'0' * 64}",
-        f"x.{expiry}.{signature}",
+        f"{identity}.{int(expiry) + 1}..{signature}",
+        f"{identity}.{expiry}..{'0' * 64}",
+        f"x.{expiry}..{signature}",
     ]
     for forged in (*forgeries, expiry, "", ".", "..", "x.y", "x.y.z", "\udcff.\udcff.\udcff"):
-        assert not ring.is_session(forged), forged
+        assert not ring.viewer_in(forged), forged
         assert ring.end(forged) is None, forged
     ended = ring.end(cookie)
     assert ended == {identity: int(expiry)}
-    assert [ring.is_session(each) for each in (cookie, other)] == [False, True]
-    assert not Keyring("first", lambda: now, ended).is_session(cookie)
-    now += SESSION_SECONDS
-    assert not ring.is_session(other)
+    assert [ring.viewer_in(each) for each in (cookie, other)] == [None, ADMINISTRATOR]
+    assert not Keyring("first", lambda: now, ended).viewer_in(cookie)
+    now += ADMINISTRATOR_SECONDS
+    assert not ring.viewer_in(other)
     assert list(ring.end(ring.issue()) or ()) != [identity], "an expired session is kept no longer"
     assert len(ring.end(ring.issue()) or ()) == 2
 

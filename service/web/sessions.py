@@ -1,0 +1,133 @@
+"""The token as a bearer token, and session cookies signed with a key derived from it."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from service.web.viewers import ADMINISTRATOR, Viewer
+
+SESSION_COOKIE = "facesets_session"
+ADMINISTRATOR_SECONDS = 30 * 24 * 3600
+USER_SECONDS = 24 * 3600
+"""How long a user's session lasts, and so how long a key that was revoked in Immich still shows the own pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session of ours that has not expired: its id, its expiry in seconds since 1970, and whose it is."""
+
+    id: str
+    expiry: int
+    viewer: Viewer
+
+
+class Keyring:
+    """
+    The token, and the sessions derived from it.
+
+    A session is ``<id>.<expiry>.<user>.<signature>``. ``user`` is the name in base64, empty for the administrator. Sessions
+    survive a restart, and a new token ends them all. Only the ids of sessions that were ended by a logout are kept,
+    until they would have expired: ``ended`` has those of before. ``users`` are those whose sessions count now.
+    """
+
+    def __init__(
+        self,
+        token: str | None,
+        clock: Callable[[], float],
+        ended: Mapping[str, int] | None = None,
+        *,
+        users: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        self._token = None if token is None else token.encode()
+        self._key = hmac.digest(self._token or b"", b"immich-facesets session 3", "sha256")
+        self._clock = clock
+        self._ended = dict(ended or {})
+        self._users = users
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no token is required at all."""
+        return self._token is None
+
+    def is_token(self, given: str) -> bool:
+        return self._token is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token)
+
+    def issue(self, viewer: Viewer = ADMINISTRATOR) -> str:
+        """Return the cookie of a new session."""
+        expiry = int(self._clock()) + session_seconds(viewer)
+        session = f"{secrets.token_hex(16)}.{expiry}.{_encoded(viewer)}"
+        return f"{session}.{self._sign(session)}"
+
+    def viewer_in(self, cookie: str) -> Viewer | None:
+        """Return whose session a cookie is; None for one that is over, or none of ours."""
+        session = self._issued(cookie)
+        if session is None or session.id in self._ended:
+            return None
+        viewer = session.viewer
+        return viewer if viewer.user is None or viewer.user in self._users() else None
+
+    def end(self, cookie: str) -> Mapping[str, int] | None:
+        """Return all ended sessions with their expiry, this one too, to be kept; None when it is none of ours."""
+        session, now = self._issued(cookie), self._clock()
+        if session is None:
+            return None
+        self._ended = {other: until for other, until in self._ended.items() if until > now}
+        self._ended[session.id] = session.expiry
+        return self._ended
+
+    def _issued(self, cookie: str) -> Session | None:
+        """Return the session of ours that a cookie names, if it has not expired."""
+        session, _, signature = cookie.rpartition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), self._sign(session).encode()):
+            return None
+        identity, expiry, user = session.split(".")
+        return Session(identity, int(expiry), _decoded(user)) if int(expiry) > self._clock() else None
+
+    def shows_bearer(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        return scheme.lower() == "bearer" and self.is_token(given.strip())
+
+    def viewer_of(self, request: web.Request) -> Viewer | None:
+        """Return who asks: by the token, else by the first session that counts; None for everybody else."""
+        if self.is_open or self.shows_bearer(request):
+            return ADMINISTRATOR
+        viewers = map(self.viewer_in, shown_sessions(request))
+        return next((viewer for viewer in viewers if viewer is not None), None)
+
+    def is_administrator(self, request: web.Request) -> bool:
+        return self.viewer_of(request) == ADMINISTRATOR
+
+    def _sign(self, session: str) -> str:
+        return hmac.new(self._key, session.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+
+KEYRING = web.AppKey("keyring", Keyring)
+
+
+def session_seconds(viewer: Viewer) -> int:
+    return ADMINISTRATOR_SECONDS if viewer.is_administrator else USER_SECONDS
+
+
+def shown_sessions(request: web.Request) -> list[str]:
+    """
+    Return the values of all session cookies of a request.
+
+    Below a base path there may be two: the other is of a time without one, or of another of us at the root of the host.
+    """
+    pairs = (pair.strip().partition("=") for pair in request.headers.get(hdrs.COOKIE, "").split(";"))
+    return [value for name, _, value in pairs if name == SESSION_COOKIE]
+
+
+def _encoded(viewer: Viewer) -> str:
+    """Return the name of a user in base64 without padding: a cookie holds no equals sign without quotes."""
+    return base64.urlsafe_b64encode((viewer.user or "").encode()).decode().rstrip("=")
+
+
+def _decoded(text: str) -> Viewer:
+    name = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    return Viewer(name or None)
