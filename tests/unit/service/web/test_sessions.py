@@ -1,0 +1,101 @@
+"""Sessions of users: whose they are, how long they last, and that nobody else can make one."""
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.web.sessions import ADMINISTRATOR_SECONDS, SESSION_COOKIE, USER_SECONDS, Keyring
+from service.web.viewers import ADMINISTRATOR, Viewer
+
+ANNA, BEN = Viewer("anna"), Viewer("ben")
+
+
+def ring_of(*users: str, token: str = "first") -> Keyring:  # noqa: S107  a word of a test
+    return Keyring(token, lambda: 1_000.0, users=lambda: frozenset(users))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
+def test_a_session_names_its_user_whatever_the_name(name: str) -> None:
+    ring = ring_of(name)
+    cookie = ring.issue(Viewer(name))
+    assert ring.viewer_in(cookie) == Viewer(name)
+    assert cookie.isascii()
+    assert not set(cookie) & set(' ",;\\=')
+
+
+def test_a_users_session_lasts_a_day_and_the_administrators_a_month() -> None:
+    now = 1_000.0
+    ring = Keyring("first", lambda: now, users=lambda: frozenset({"anna"}))
+    of_anna, of_administrator = ring.issue(ANNA), ring.issue()
+    now += USER_SECONDS - 1
+    assert ring.viewer_in(of_anna) == ANNA
+    now += 1
+    assert (ring.viewer_in(of_anna), ring.viewer_in(of_administrator)) == (None, ADMINISTRATOR)
+    now = 1_000.0 + ADMINISTRATOR_SECONDS
+    assert ring.viewer_in(of_administrator) is None
+    assert USER_SECONDS == 24 * 3600
+
+
+def test_a_session_of_a_user_who_is_no_longer_configured_is_over() -> None:
+    users = {"anna", "ben"}
+    ring = Keyring("first", lambda: 1_000.0, users=lambda: frozenset(users))
+    of_anna, of_ben = ring.issue(ANNA), ring.issue(BEN)
+    users.remove("anna")
+    assert (ring.viewer_in(of_anna), ring.viewer_in(of_ben)) == (None, BEN)
+    assert ring.viewer_in(ring.issue()) == ADMINISTRATOR, "the administrator is no user of the settings"
+
+
+def test_no_user_can_become_another_or_the_administrator() -> None:
+    ring = ring_of("anna", "ben")
+    identity, expiry, user, signature = ring.issue(ANNA).split(".")
+    _, _, of_ben, other_signature = ring.issue(BEN).split(".")
+    for forged in (
+        f"{identity}.{expiry}.{of_ben}.{signature}",
+        f"{identity}.{expiry}..{signature}",
+        f"{identity}.{expiry}.{signature}",
+        f"{identity}.{expiry}.{user}.{other_signature}",
+        f"{identity}.{int(expiry) + 1}.{user}.{signature}",
+        f"{identity}{expiry[0]}.{expiry[1:]}.{user}.{signature}",
+        f"{identity}.{expiry}.{user}.",
+        f"{identity}.{expiry}.{user}.{signature}.",
+        f".{identity}.{expiry}.{user}.{signature}",
+    ):
+        assert ring.viewer_in(forged) is None, forged
+        assert ring.end(forged) is None, forged
+    assert ring_of("anna", token="second").viewer_in(ring.issue(ANNA)) is None
+
+
+@pytest.mark.parametrize("viewer", [ANNA, ADMINISTRATOR])
+def test_a_cookie_with_any_other_bit_is_no_session(viewer: Viewer) -> None:
+    ring = ring_of("anna")
+    cookie = ring.issue(viewer).encode()
+    for place in range(len(cookie)):
+        for bit in range(8):
+            changed = bytearray(cookie)
+            changed[place] ^= 1 << bit
+            assert ring.viewer_in(changed.decode("latin-1")) is None, (place, bit)
+    assert ring.viewer_in(cookie.decode()) == viewer
+
+
+def test_a_logout_ends_the_session_of_one_user_alone() -> None:
+    ring = ring_of("anna", "ben")
+    first, second, of_ben = ring.issue(ANNA), ring.issue(ANNA), ring.issue(BEN)
+    assert list(ring.end(first) or ()) == [first.split(".")[0]]
+    assert [ring.viewer_in(each) for each in (first, second, of_ben)] == [None, ANNA, BEN]
+
+
+def test_the_first_session_that_counts_says_who_asks() -> None:
+    ring = ring_of("anna")
+    over = ring.issue(BEN)
+
+    def asks(*cookies: str, **headers: str) -> Viewer | None:
+        text = "; ".join(f"{SESSION_COOKIE}={cookie}" for cookie in cookies)
+        return ring.viewer_of(make_mocked_request("GET", "/", headers={"Cookie": text, **headers}))
+
+    assert asks() is None
+    assert asks(over, "x") is None
+    assert asks(over, ring.issue(ANNA), ring.issue()) == ANNA
+    assert asks(ring.issue(), ring.issue(ANNA)) == ADMINISTRATOR
+    assert asks(ring.issue(ANNA), Authorization="Bearer first") == ADMINISTRATOR
+    assert asks(ring.issue(ANNA), Authorization="Bearer wrong") == ANNA
