@@ -1,11 +1,12 @@
-"""Several users of one Immich: a failure of one does not stop the others."""
+"""Several users of one Immich: a failure of one does not stop the others, and each sees what is theirs."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from fork_server import KILLED
-from journey import Journey, ended
+from journey import Journey, Unkilled, ended, serving
 from small_library import known_id
 from sync_result import Row, SyncResult, read
 
@@ -163,3 +164,37 @@ async def test_a_removal_that_was_killed_is_made_up_for(journey: Journey) -> Non
     after = await journey.finish()
     assert {row[0] for row in after.people} == {"anna"}
     assert after.loose_ends() == []
+
+
+async def test_a_user_signs_in_with_a_key_of_immich_and_sees_the_own_part_of_a_person(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.begin_from(unkilled.synced)
+    key = journey.immich.add_key(journey.placed.users["anna"], ["user.read"])
+    other = journey.immich.add_key(journey.immich.add_user("carol"), ["user.read"])
+    async with (
+        serving(journey) as (service, administrator),
+        httpx.AsyncClient(base_url=administrator.base_url, trust_env=False) as anna,
+    ):
+        assert (await anna.post("/login", data={"api_key": other})).status_code == 403
+        assert (await anna.post("/login", data={"api_key": f"{key[:-1]}!"})).status_code == 401
+        assert (await anna.post("/login", data={"api_key": key})).status_code == 303
+        everybody, own = [(await one.get("/api/identities")).json() for one in (administrator, anna)]
+        assert 0 < own["total"] < everybody["total"]
+        (mira,) = [one for one in own["identities"] if one["label"] == "Mira"]
+        (whole,) = [one for one in everybody["identities"] if one["number"] == mira["number"]]
+        assert 0 < mira["pictures"] < whole["pictures"], "the others are in pictures of ben"
+        faces = (await anna.get(f"/api/identities/{mira['number']}/faces?limit=200")).json()["faces"]
+        places = [place["source"] for face in faces for place in face["picture"]["places"]]
+        assert set(places) == {"anna"}
+        assert (await anna.get(faces[0]["crop"]["crop"])).status_code == 200
+        assert (await anna.get(faces[0]["picture"]["address"])).status_code == 200
+        assert (await anna.get("/api/sources")).status_code == 403
+        assert (await anna.post("/logout")).status_code == 303
+        assert (await anna.get("/api/identities")).status_code == 401
+        await journey.immich.refuse()
+        assert (await anna.post("/login", data={"api_key": key})).status_code == 503
+    for text in (service.stdout, service.stderr):
+        assert key not in text
+        assert other not in text
+    assert not [path for path in journey.data.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
