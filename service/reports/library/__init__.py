@@ -17,7 +17,7 @@ from service.reports.library.review import ReviewReads
 from service.reports.library.service import ServiceReads
 from service.reports.library.storage import StorageReads
 from service.settings import Settings
-from service.store.browsing import whole_pictures
+from service.store.browsing.whole_pictures import has_picture
 from service.store.database import Store
 from service.web.library.reads import LibraryReads
 
@@ -32,10 +32,6 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
     pictures = PictureReads(settings.data_dir / CROPS_FOLDER)
     service = ServiceReads(store, settings, board, figures)
     references = ReferenceReads(store, ReferenceFolder(settings.data_dir / REFERENCES_FOLDER), base)
-
-    async def has_picture(sha256: str) -> bool:
-        return await store.read(whole_pictures.has_picture, sha256)
-
     return LibraryReads(
         identities=identities.page,
         labels=identities.labels,
@@ -61,7 +57,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         search=faces.search,
         crop=pictures.crop,
         thumbnail=pictures.thumbnail,
-        has_picture=has_picture,
+        has_picture=lambda sha256: store.read(has_picture, sha256),
         facesets=facesets.page,
         faceset=facesets.one,
         faceset_file=facesets.file,
