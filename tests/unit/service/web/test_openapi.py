@@ -42,6 +42,8 @@ async def test_the_document_names_the_routes_that_need_the_token() -> None:
         operation = paths[route.path][route.method.lower()]
         assert bool(operation["security"]) == (route.access is not Access.EVERYBODY)
         assert route.access is Access.EVERYBODY or "401" in operation["responses"]
+        if route.method == "GET":
+            assert ("403" in operation["responses"]) == (route.access is Access.ADMINISTRATOR)
 
 
 async def test_answers_keep_what_the_document_promises() -> None:
