@@ -30,6 +30,7 @@ _SQLITE_ADVICE = {
 _ABSENT_ON_SQLITE: Final = re.compile(r"no such (table|column): (\S+)")
 _ABSENT_ON_POSTGRESQL: Final = {"42P01": "table", "42703": "column"}
 """The codes of PostgreSQL for names that the database does not have (Appendix A of its manual)."""
+_NO_RIGHT_ON_POSTGRESQL: Final = "42501"
 
 
 def database_error(error: SQLAlchemyError) -> SetupError | TransientError:
@@ -45,13 +46,24 @@ def database_error(error: SQLAlchemyError) -> SetupError | TransientError:
         if absent := _ABSENT_ON_SQLITE.match(str(original)):
             return _incomplete(f"{absent[1]} {absent[2]}")
         raise error  # a file has no server that may be away: the statement itself is at fault
-    if (kind := _ABSENT_ON_POSTGRESQL.get(getattr(original, "sqlstate", None) or "")) is not None:
-        return _incomplete(f"{kind} of this version")
+    if (mistake := _mistake_on_postgresql(getattr(original, "sqlstate", None) or "")) is not None:
+        return mistake
     if isinstance(error, ProgrammingError) and error.statement is None:  # raised before any statement: by the address
         return SetupError("FACESETS_DATABASE_URL has options that the database driver does not know: remove them")
     if isinstance(error, OperationalError):
         return DatabaseAwayError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
     raise error
+
+
+def _mistake_on_postgresql(code: str) -> SetupError | None:
+    if (kind := _ABSENT_ON_POSTGRESQL.get(code)) is not None:
+        return _incomplete(f"{kind} of this version")
+    if code == _NO_RIGHT_ON_POSTGRESQL:
+        return SetupError(
+            "the user of the database lacks a right: it must own the tables, and what single users see needs GRANT "
+            "TEMPORARY ON DATABASE"
+        )
+    return None
 
 
 def _incomplete(what: str) -> SetupError:

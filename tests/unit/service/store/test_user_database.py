@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, delete, func
 from immich_facesets.errors import SetupError
 from service.store.browsing.whole_pictures import has_crop, has_picture
 from service.store.change_tracking import VERSION, VERSION_OF_ASSETS
-from service.store.database import Store
+from service.store.database import Store, open_engine
 from service.store.named_values import GUARDRAILS, read_value, write_value
 from service.store.tables import (
     assets,
@@ -317,3 +317,23 @@ def test_a_user_writes_nothing(shared: Store, user_database: UserDatabase) -> No
         with pytest.raises(Exception, match=r"cannot modify|read-only"):
             user_database.reader(ANNA).read_now(Connection.execute, statement)
     assert shared.read_now(count, memberships) > 0
+
+
+def test_a_database_user_without_the_right_to_make_views_is_told_what_to_grant(shared: Store) -> None:
+    if shared.kind == "sqlite":
+        pytest.skip("SQLite has no rights")
+    name = shared.engine.url.database
+    write(
+        shared,
+        text("DROP ROLE IF EXISTS limited"),
+        text("CREATE ROLE limited LOGIN"),
+        text(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"),
+    )
+    address = shared.engine.url.set(username="limited").render_as_string(hide_password=False)
+    opened = UserDatabase(open_engine(address))
+    try:
+        with pytest.raises(SetupError, match="GRANT TEMPORARY ON DATABASE"):
+            opened.reader(ANNA).read_now(count, faces)
+    finally:
+        opened.close()
+        write(shared, text("DROP ROLE limited"))
