@@ -1,6 +1,6 @@
 """A step of moderation: requests in turn, the decisions that they amount to, and the facts as these leave them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -9,12 +9,14 @@ from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.constraints import Constraints, constraints
 from immich_facesets.moderation.decisions import (
+    Confirm,
     Decision,
     Erased,
     Forget,
     Label,
     Later,
     Merge,
+    Move,
     Part,
     ReferencePicture,
     Undo,
@@ -87,6 +89,7 @@ def facts_with(new: Mapping[int, Record], facts: Facts) -> Facts:
     )
     owners = owners_after(_scope(facts), after)
     owners |= _arrived_since(list(new.values()), records, facts, owners, after)
+    owners |= dict.fromkeys(_freed(list(new.values()), records, facts, after))
     faces = {face_id: replace(face, identity=owners[face_id]) for face_id, face in facts.faces.items()}
     numbers = {number for number in owners.values() if number is not None}
     said = (one.decision for one in new.values())
@@ -159,6 +162,21 @@ def _arrived_since(
         groups = {number: [face for face, to in owners.items() if to == number and face in known] for number in numbers}
         found |= facts.nearest(since, {number: group for number, group in groups.items() if group})
     return _one_per_picture(found, facts, owners)
+
+
+def _freed(new: Sequence[Record], records: Mapping[int, Record], facts: Facts, after: Constraints) -> Iterator[int]:
+    """Yield the faces of nobody that a decision had placed, which is taken back now; nothing else places them."""
+    undone = undone_ids({number: one.decision for number, one in records.items()})
+    for one in new:
+        root = one
+        while isinstance(root.decision, Undo):
+            root = records[root.decision.decision]
+        decision = root.decision
+        if root.decision_id in undone and isinstance(decision, Move | Confirm) and decision.origin is None:
+            for ref in decision.faces:
+                face_id = facts.resolve(ref)
+                if face_id is not None and face_id in facts.constraints.must and face_id not in after.must:
+                    yield face_id
 
 
 def _one_per_picture(

@@ -160,6 +160,22 @@ class TestFaces:
         library.group()
         assert library.number("p0") is None
 
+    @pytest.mark.parametrize("is_confirmed", [False, True])
+    def test_a_face_of_nobody_is_of_nobody_again_when_its_move_is_taken_back(
+        self, library: Moderated, *, is_confirmed: bool
+    ) -> None:
+        (stray,) = library.add(9)
+        library.group()
+        faces = (library.face(stray),)
+        request = ConfirmFaces(faces=faces, identity=1) if is_confirmed else MoveFaces(faces=faces)
+        done = library.decide(request)
+        number = library.number(stray)
+        assert number is not None
+        library.decide(UndoDecision(decision=done.decisions[0]))
+        assert library.number(stray) is None
+        library.decide(RedoDecision(decision=done.decisions[0]))
+        assert library.number(stray) == number
+
     def test_of_a_group_photo_all_others_are_ignored_in_one_step(self, library: Moderated) -> None:
         library.decide(IgnoreOthers(faces=(library.face("p16", 0),)))
         assert (library.number("p16", 0), library.number("p16", 1)) == (2, None)
