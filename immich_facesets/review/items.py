@@ -112,5 +112,5 @@ def has_changed(seen: Seen, now: Seen) -> bool:
         return True
     sizes = zip(seen.faces, now.faces, strict=True)
     return abs(seen.probability - now.probability) >= MATERIAL or any(
-        max(one, two) >= GROWTH * min(one, two) for one, two in sizes
+        one != two and max(one, two) >= GROWTH * min(one, two) for one, two in sizes
     )

@@ -127,6 +127,9 @@ def test_what_was_put_off_without_a_question_comes_last(after: Constraints) -> N
 
 def test_evidence_that_hardly_moves_is_the_same() -> None:
     seen = Seen("merge", 0.5, (1, 2), (10, 10))
+    nobody = Seen("reference", 0.5, (1, 2), (0, 10))
+    assert not has_changed(nobody, nobody), "a person without faces, as before"
+    assert has_changed(nobody, Seen("reference", 0.5, (1, 2), (1, 10)))
     assert not has_changed(seen, Seen("merge", 0.59, (1, 2), (14, 7)))
     assert has_changed(seen, Seen("merge", 0.65, (1, 2), (10, 10)))
     assert has_changed(seen, Seen("merge", 0.5, (1, 2), (15, 10)))
