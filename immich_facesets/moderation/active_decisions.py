@@ -62,6 +62,7 @@ class ActiveDecisions:
         self.must: dict[int, int] = {}
         self.must_not: set[tuple[int, int]] = set()
         self.confirmed: set[int] = set()
+        self.put_back: set[int] = set()
         self.ignored: set[int] = set()
         self.no_faces: set[int] = set()
         self.strangers: set[int] = set()
@@ -254,6 +255,7 @@ class ActiveDecisions:
         for row in self._rows(faces):
             if row not in self.must and row not in self.ignored:
                 self.must[row] = number
+                self.put_back.add(row)
                 self.must_not.discard((row, number))
 
     def _place(self, faces: Iterable[FaceRef], number: int) -> None:
@@ -292,7 +294,7 @@ class ActiveDecisions:
             self.must.pop(row, None)
 
     def _clear(self, row: int) -> None:
-        for states in (self.ignored, self.no_faces, self.confirmed):
+        for states in (self.ignored, self.no_faces, self.confirmed, self.put_back):
             states.discard(row)
 
 

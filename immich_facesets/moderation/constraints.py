@@ -22,7 +22,7 @@ class Constraints:
     The combined effect of all decisions, in current rows and identity numbers.
 
     ``must``: face to the identity it belongs to, at any distance. ``must_not``: cannot-link constraints, as (face,
-    identity). ``confirmed``: faces that surely show their identity. ``ignored``: faces that belong to no identity, those
+    identity). ``put_back``: faces of ``must`` that only an undo placed, where they were. ``confirmed``: faces that surely show their identity. ``ignored``: faces that belong to no identity, those
     that show no person (``no_faces``) among them; ``strangers``: identities that are never shown. ``forgotten``:
     identities whose data was erased. ``merged``: old number to the number it was merged into, chains resolved.
     ``apart``: pairs of identities (lower first) that are two people. ``parted``: those of which faces of one were moved to the other, which says so of these faces. ``attached``: people (source, person id) whose
@@ -40,6 +40,7 @@ class Constraints:
 
     must: Mapping[int, int] = field(default_factory=dict)
     must_not: frozenset[tuple[int, int]] = frozenset()
+    put_back: frozenset[int] = frozenset()
     confirmed: frozenset[int] = frozenset()
     ignored: frozenset[int] = frozenset()
     no_faces: frozenset[int] = frozenset()
@@ -135,6 +136,7 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
     return Constraints(
         must=must,
         must_not=frozenset((face, number) for face, number in must_not if must.get(face) != number),
+        put_back=frozenset(active.put_back & must.keys()),
         confirmed=frozenset(active.confirmed & must.keys()),
         ignored=frozenset(active.ignored),
         no_faces=frozenset(active.no_faces),

@@ -1,6 +1,7 @@
 """Questions about single faces: doubtful members, faces between two identities, and second faces of a picture."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.report import GroupingReport
@@ -63,6 +64,14 @@ def unexamined(stored: Mapping[str, Item], gallery: Gallery) -> Iterator[Item]:
         if has_other and all(map(gallery.size, item.identities)):
             probability = TWICE if item.part else ONE_OF_TWO
             yield _of_face(item.face_id, item.identities, probability, gallery, item.reason, item.part)
+
+
+def put_back_members(stored: Mapping[str, Item], gallery: Gallery, put_back: Collection[int]) -> Iterator[Item]:
+    """Yield the questions of before about members that an undo put back: as likely as before, because none is measured."""
+    for _, item in sorted(stored.items()):
+        is_there = item.face_id in put_back and gallery.owner_of.get(item.face_id) == item.identities[0]
+        if item.face_id is not None and is_there and all(map(gallery.size, item.identities)):
+            yield replace(item, faces=tuple(map(gallery.size, item.identities)))
 
 
 def _between_two(report: GroupingReport) -> set[int]:

@@ -11,6 +11,7 @@ from immich_facesets.review.face_questions import (
     doubtful_faces,
     faces_between,
     impossible_members,
+    put_back_members,
     second_faces,
     unexamined,
 )
@@ -44,12 +45,13 @@ def find_items(
     ``parted``: the proposals for identities that seem to hold several people (`part_identities`).
     ``settled``: the decisions; what they settle is neither asked nor held against other questions. ``stored``: the items
     of before, by key. Their evidence is not chosen again while their basis is the same. Questions about faces of nobody stay where the report
-    is of new faces alone. ``references``: the reference pictures of nobody.
+    is of new faces alone; those about faces that an undo put back stay, because grouping leaves these where they are. ``references``: the reference pictures of nobody.
     """
     gallery, hidden = Gallery(table, memberships), frozenset(never_exported)
     divided = {item.identities[0]: item for item in mixed(gallery, parted) if not settled.leaves(item)}
     alike = {pair: item for pair, item in pairs(report, gallery, points).items() if not settled.leaves(item)}
     found = [*divided.values(), *nearly(report, gallery, stored), *reference_questions(references, gallery)]
+    found += put_back_members(stored, gallery, settled.constraints.put_back)
     for item in (
         *alike.values(),
         *_of_faces(report, gallery, points, stored),
@@ -58,7 +60,8 @@ def find_items(
         found.append(_unless_settled(item, [pair, *map(divided.get, item.identities)]))
     rounded = (replace(item, probability=round(item.probability, 4)) for item in found)
     likely = (item for item in rounded if item.probability >= LEAST_PROBABILITY)
-    return tuple(sorted((_completed(item, gallery, hidden, stored, parted) for item in likely), key=rank))
+    once = {item.key: item for item in likely}.values()
+    return tuple(sorted((_completed(item, gallery, hidden, stored, parted) for item in once), key=rank))
 
 
 def _of_faces(

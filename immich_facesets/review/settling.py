@@ -68,7 +68,9 @@ class Settled:
         after, face_id = self.constraints, item.face_id
         if item.reason in IMPOSSIBLE:
             return self._is_impossible_answered(item)
-        if face_id is None or face_id in after.must or face_id in after.ignored or item.identities[0] in self.locked:
+        if face_id is None or face_id in after.ignored or item.identities[0] in self.locked:
+            return True
+        if face_id in after.must and face_id not in after.put_back:  # an undo takes an answer back, and is none
             return True
         if any((face, item.identities[0]) in after.must_not for face in (face_id, *item.part)):
             return True

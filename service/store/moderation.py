@@ -46,7 +46,7 @@ from service.store.erasing import forget_person, preview_erasure, refuse_named_r
 from service.store.former_members import forget_returned
 from service.store.identities import labels
 from service.store.reference_pictures import drop_pictures, ids_of, known_references
-from service.store.review_items import drop_settled
+from service.store.review_items import follow_decisions
 from service.store.runs import highest_number
 from service.store.selections import resolve_selections
 from service.store.spaces import active_space
@@ -135,7 +135,7 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
     made = (one.decision for number, one in after.records.items() if number not in before.records)
     gone = {one.digest for one in made if isinstance(one, ReferencePicture) and not one.is_on}
     drop_pictures(tx, ids_of(tx, gone))
-    drop_settled(tx, after, owners)
+    follow_decisions(tx, before, after, owners)
 
 
 def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:

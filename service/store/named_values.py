@@ -1,6 +1,6 @@
 """Small named values: settings that stored results depend on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.grouping.nearly_there import NearlyThere
+from immich_facesets.review.answered import AnsweredQuestion, latest
 from immich_facesets.review.mixing import Parting
 from service.store.tables import facts
 from service.store.upsert import BOOKKEEPING, upsert
@@ -132,6 +133,22 @@ def write_partings(tx: Connection, found: Mapping[int, Parting]) -> None:
     write_value(tx, _PARTINGS, msgspec.to_builtins(found, str_keys=True), options=BOOKKEEPING)
 
 
+_ANSWERED = "answered_questions"
+
+
+def read_answered(tx: Connection) -> list[AnsweredQuestion]:
+    """Return the questions that decisions settled, the oldest first; none when another version wrote them."""
+    try:
+        return msgspec.convert(read_value(tx, _ANSWERED) or [], list[AnsweredQuestion])
+    except msgspec.ValidationError:
+        return []
+
+
+def write_answered(tx: Connection, answered: Sequence[AnsweredQuestion]) -> None:
+    """Store the latest of these questions."""
+    write_value(tx, _ANSWERED, msgspec.to_builtins(latest(answered)), options=BOOKKEEPING)
+
+
 _DIRECTORIES_TO_ERASE = "directories_to_erase"
 
 
@@ -156,8 +173,8 @@ GUARDRAILS, QUESTIONS = "guardrails", "questions"
 
 
 def forget_findings(tx: Connection) -> None:
-    """Delete what the last grouping found of single people; the next one finds the rest again."""
-    tx.execute(delete(facts).where(facts.c.name.in_((GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS))))
+    """Delete what the last grouping found of single people, and what was answered; the next one finds the rest again."""
+    tx.execute(delete(facts).where(facts.c.name.in_((GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS, _ANSWERED))))
 
 
 _ENDED_SESSIONS = "ended_sessions"

@@ -7,7 +7,9 @@ from sqlalchemy import Connection, func, insert, select
 
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.review.evidence import MOST_FACES
+from immich_facesets.review.items import Item
 from immich_facesets.review.reference_questions import OpenReference, question_about
+from immich_facesets.review.settling import Settled
 from service.store.tables import memberships, reference_pictures, review_items
 
 
@@ -22,11 +24,17 @@ def _open(row: Any, decided: Constraints) -> OpenReference:
     return OpenReference(row.reference_id, tuple(dict.fromkeys(one for one in numbers if one not in decided.forgotten)))
 
 
-def ask_about(tx: Connection, one: OpenReference) -> None:
-    """Add the question about a new picture, with the members that are nearest to the centres of their identities."""
-    sizes = tuple(_size(tx, number) for number in one.identities)
-    item = question_about(one, sizes)
-    first, second = (*one.identities, None)[:2]
+def ask_about_open(tx: Connection, settled: Settled) -> None:
+    """Add the questions about pictures of nobody that are not asked, with the members nearest to the centres."""
+    asked = set(tx.scalars(select(review_items.c.reference_id).where(review_items.c.reference_id.is_not(None))))
+    for one in open_references(tx, settled.constraints):
+        item = question_about(one, tuple(_size(tx, number) for number in one.identities))
+        if one.reference not in asked and one.identities and not settled.leaves(item):
+            _ask(tx, item, comes_last=settled.comes_last(item))
+
+
+def _ask(tx: Connection, item: Item, *, comes_last: bool) -> None:
+    first, second = (*item.identities, None)[:2]
     tx.execute(
         insert(review_items).values(
             key=item.key,
@@ -34,16 +42,16 @@ def ask_about(tx: Connection, one: OpenReference) -> None:
             reason=item.reason,
             identity=first,
             other=second,
-            reference_id=one.reference,
+            reference_id=item.reference,
             part=[],
-            sizes=list(sizes),
+            sizes=list(item.faces),
             probability=item.probability,
             settles=item.settles,
             is_exported=True,
             benefit=item.benefit,
-            comes_last=False,
+            comes_last=comes_last,
             basis=0,
-            evidence=[_nearest(tx, number) for number in one.identities],
+            evidence=[_nearest(tx, number) for number in item.identities],
         )
     )
 

@@ -13,14 +13,13 @@ from immich_facesets.moderation.effects import Effect
 from immich_facesets.moderation.facts import KnownReference, current_number
 from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import AssignReference, NewPerson, Request
-from immich_facesets.review.reference_questions import OpenReference
 from immich_facesets.wire import FaceAnswer
 from service.store.decisions import all_decisions, constraints_now, last_id
 from service.store.forgotten import forgotten_in
 from service.store.kept_answers import Key, keep_answer, kept_answer
 from service.store.moderation import MadeDecisions, decide, preview_decisions
 from service.store.reference_pictures import KeptPicture, insert_picture, insert_vector, picture_of
-from service.store.reference_questions import ask_about
+from service.store.review_items import ask_open_references
 from service.store.runs import highest_number
 from service.store.spaces import active_space
 from service.store.tables import identities, reference_pictures, reference_vectors
@@ -182,7 +181,7 @@ def _added(
     requests = _requests(reference_id, number, sent, person)
     done = decide(tx, requests, author, now) if requests else NOTHING_DECIDED
     if sent.rival is not None:
-        ask_about(tx, OpenReference(reference_id, (number, sent.rival)))
+        ask_open_references(tx)
     return AddedReference(reference_id, number, sent.rival, done)
 
 

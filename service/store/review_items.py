@@ -1,4 +1,4 @@
-"""The review queue: written by every grouping, and shortened by every decision."""
+"""The review queue: written by every grouping, and followed by every decision."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,19 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.moderation.facts import Facts
+from immich_facesets.review.answered import AnsweredQuestion, named_faces
 from immich_facesets.review.items import Item
 from immich_facesets.review.reference_questions import OpenReference
 from immich_facesets.review.settling import Settled
+from service.store import named_values
 from service.store.chunks import chunks
 from service.store.decisions import constraints_now
 from service.store.reference_pictures import ids_of
-from service.store.reference_questions import open_references
+from service.store.reference_questions import ask_about_open, open_references
 from service.store.spaces import active_space
-from service.store.tables import faces, identities, review_items
+from service.store.tables import faces, identities, memberships, review_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +70,20 @@ def write_queue(tx: Connection, found: Sequence[Item]) -> int:
     return len(items)
 
 
-def drop_settled(tx: Connection, after: Facts, moved: Collection[int]) -> None:
+def ask_open_references(tx: Connection) -> None:
+    """Add the questions about reference pictures of nobody that are not asked. Part of a larger transaction."""
+    ask_about_open(tx, _settled(tx))
+
+
+def follow_decisions(tx: Connection, before: Facts, after: Facts, moved: Collection[int]) -> None:
     """
     Remove the items that decisions settle, of those that mention what these touched, and move those put off to the end.
 
-    ``moved``: faces that changed. An answer to a question about a mixed identity names its evidence, so it goes with that.
+    Items that earlier decisions settled come back where these are taken back, with the number that they had. ``moved``:
+    faces that changed. An answer to a question about a mixed identity names its evidence, so it goes with that.
     """
-    locked = [number for number, one in after.identities.items() if one.is_locked]
-    settled = Settled(after.constraints, locked, ids_of(tx, after.constraints.references))
-    numbers, face_ids = sorted(after.identities), sorted(after.faces)
-    rows: dict[int, Any] = {}
-    for some in chunks(numbers):
-        about = or_(review_items.c.identity.in_(some), review_items.c.other.in_(some))
-        rows |= {row.item_id: row for row in tx.execute(select(review_items).where(about))}
-    for some in chunks(face_ids):
-        rows |= {row.item_id: row for row in tx.execute(select(review_items).where(review_items.c.face_id.in_(some)))}
-    of_nobody = select(review_items).where(review_items.c.identity.is_(None))
-    rows |= {row.item_id: row for row in tx.execute(of_nobody)}
+    settled = _settled_by(tx, after.constraints)
+    rows = _rows_about(tx, after)
     touched = frozenset(moved)
     gone = {number for number, row in rows.items() if _is_touched(row, touched) or settled.leaves(item_of(row))}
     for some in chunks(sorted(gone)):
@@ -92,6 +92,59 @@ def drop_settled(tx: Connection, after: Facts, moved: Collection[int]) -> None:
         comes_last = settled.comes_last(item_of(rows[number]))
         if comes_last != rows[number].comes_last:
             tx.execute(update(review_items).where(review_items.c.item_id == number).values(comes_last=comes_last))
+    were = {face: before.faces[face].identity for face in touched}
+    _ask_again(tx, settled, {number: item_of(rows[number]) for number in gone}, were)
+    ask_about_open(tx, settled)
+
+
+def _rows_about(tx: Connection, after: Facts) -> dict[int, Any]:
+    """Return the rows of the items that mention these identities or faces, and of those about nobody."""
+    rows: dict[int, Any] = {}
+    for some in chunks(sorted(after.identities)):
+        about = or_(review_items.c.identity.in_(some), review_items.c.other.in_(some))
+        rows |= {row.item_id: row for row in tx.execute(select(review_items).where(about))}
+    for some in chunks(sorted(after.faces)):
+        rows |= {row.item_id: row for row in tx.execute(select(review_items).where(review_items.c.face_id.in_(some)))}
+    of_nobody = select(review_items).where(review_items.c.identity.is_(None))
+    return rows | {row.item_id: row for row in tx.execute(of_nobody)}
+
+
+def _ask_again(tx: Connection, settled: Settled, gone: Mapping[int, Item], were: Mapping[int, int | None]) -> None:
+    """
+    Keep the items that went, and bring back what nothing settles any more and whose faces are where they were.
+
+    ``gone``: by number. ``were``: the identities of the faces that changed, before.
+    """
+    known = named_values.read_answered(tx)
+    owners = _owners(tx, {face for one in gone.values() for face in named_faces(one)}) | dict(were)
+    new = [
+        AnsweredQuestion(number, item, tuple((face, owners.get(face)) for face in sorted(named_faces(item))))
+        for number, item in sorted(gone.items())
+    ]
+    asked = {one.reference for one in open_references(tx, settled.constraints)}
+    left = [one for one in (*known, *new) if not settled.leaves(one.item)]
+    left = [one for one in left if one.item.reference is None or one.item.reference in asked]
+    owners = _owners(tx, {face for one in left for face, _ in one.owners})
+    back = {one.item.key: one for one in left if one.owners and one.holds(owners)}
+    there = set[str]()
+    for some in chunks(sorted(back)):
+        there |= set(tx.scalars(select(review_items.c.key).where(review_items.c.key.in_(some))))
+    for one in back.values():
+        if one.item.key not in there:
+            tx.execute(insert(review_items).values(item_id=one.number, **_row(one.item, settled, None)))
+    if new or back:
+        named_values.write_answered(tx, [one for one in (*known, *new) if one.item.key not in back])
+
+
+def _owners(tx: Connection, face_ids: Collection[int]) -> dict[int, int | None]:
+    """Return the identity of each of these faces that is there, None of one of nobody."""
+    found: dict[int, int | None] = {}
+    for some in chunks(sorted(face_ids)):
+        rows = select(faces.c.face_id, memberships.c.identity).outerjoin(
+            memberships, memberships.c.face_id == faces.c.face_id
+        )
+        found |= {row.face_id: row.identity for row in tx.execute(rows.where(faces.c.face_id.in_(some)))}
+    return found
 
 
 def _is_touched(row: Any, touched: frozenset[int]) -> bool:
@@ -153,6 +206,9 @@ def _faces_there(tx: Connection, face_ids: Collection[int]) -> frozenset[int]:
 
 
 def _settled(tx: Connection) -> Settled:
+    return _settled_by(tx, constraints_now(tx, active_space(tx) or ""))
+
+
+def _settled_by(tx: Connection, decided: Constraints) -> Settled:
     locked = tx.scalars(select(identities.c.number).where(identities.c.is_locked.is_(True)))
-    decided = constraints_now(tx, active_space(tx) or "")
     return Settled(decided, list(locked), ids_of(tx, decided.references))

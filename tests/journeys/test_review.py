@@ -89,12 +89,18 @@ async def test_a_question_is_answered_over_the_api_and_never_comes_back(journey:
         assert (await client.get("api/review", params={"kind": "merge"})).json()["items"] == []
         undone = await client.post(f"api/decisions/{later.json()['decisions'][0]}/undo", json={})
         assert undone.status_code == 200
+        back = (await client.get("api/review", params={"kind": "merge"})).json()["items"]
+        assert [one["id"] for one in back] == [first["id"]], "undone, it is asked again at once"
     assert (await journey.sync()).code == 0
     assert await pairs(journey) == [(number, NEW)], "undone, it is asked again"
     async with serving(journey) as (_, client):
         made = await client.post("api/decisions", json={"decisions": answers["n"]})
         assert made.json()["kinds"] == ["keep_apart"]
         assert (await client.get("api/review", params={"kind": "merge"})).json()["total"] == 0
+    for action, left in (("undo", [(number, NEW)]), ("redo", [])):
+        service = journey.start("decisions", action, str(made.json()["decisions"][0]))
+        assert await ended(service) == 0, service.stderr
+        assert await pairs(journey) == left
     for kind in ((), ("--full",)):
         assert (await journey.sync(*kind)).code == 0
         assert await pairs(journey) == []

@@ -103,7 +103,7 @@ document.addEventListener(
   true,
 );
 
-/** Ask again what was taken back: the service itself asks only after its next sync. */
+/** Ask first what was taken back: the service has it in its queue again, in the order of benefit. */
 document.addEventListener("undo", ({ detail }) => {
   const card = byDecision.get(detail);
   if (!card) return;

@@ -236,6 +236,23 @@ async def test_an_undone_picture_counts_no_more_and_is_asked_about(store: Store,
         assert await at.scene.verdicts(ZOE) == [("nobody", None)]
         (one,) = await at.references.of_identity(done.identity)
         assert (one.is_open, one.is_used) == (True, False)
+        (asked,) = store.read_now(review_page, Slice(9)).page.items
+        assert (asked.item.reference, asked.item.identities) == (done.reference, (done.identity,))
+
+
+@pytest.mark.parametrize("is_put_off", [False, True])
+async def test_a_question_about_a_picture_is_asked_again_when_its_answer_is_taken_back(
+    store: Store, tmp_path: Path, *, is_put_off: bool
+) -> None:
+    async with referring(store, tmp_path) as at:
+        done = await at.add(picture_of(ANNA), NewPerson(label="Zoe"))
+        (before,) = store.read_now(review_page, Slice(9)).page.items
+        later = PutOff(identity=done.identity, other=done.rival, seen=before.item.seen)
+        answer = later if is_put_off else AssignReference(reference=done.reference, identity=at.scene.number(ANNA))
+        made = at.library.decide(answer)
+        assert store.read_now(review_page, Slice(9)).total == 0
+        at.library.decide(UndoDecision(decision=made.decisions[0]))
+        assert store.read_now(review_page, Slice(9)).page.items == (before,)
 
 
 async def test_several_faces_need_a_box_and_none_is_refused(store: Store, tmp_path: Path) -> None:
@@ -282,7 +299,8 @@ async def test_a_grouping_keeps_the_question_with_fresh_evidence_and_a_merge_ren
             assert queued.item.faces == (4, 4)
             assert [len(faces) for faces in queued.item.evidence or ()] == [4, 4]
         at.library.decide(MergePeople(numbers=(ben,), into=anna, label="Anna"))
-        assert store.read_now(review_page, Slice(9), "reference").total == 0
+        (merged,) = store.read_now(review_page, Slice(9), "reference").page.items
+        assert merged.item.identities == (anna,)
         at.ask()
         (queued,) = store.read_now(review_page, Slice(9), "reference").page.items
         assert queued.item.identities == (anna,)

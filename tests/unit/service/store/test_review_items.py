@@ -157,6 +157,66 @@ def test_a_decision_removes_what_it_settles_at_once(library: Moderated, request_
     assert sorted(again) == sorted(f"face {face}" if one == "face" else one for one in left), "nor is it written again"
 
 
+@pytest.mark.parametrize(
+    "request_for",
+    [
+        MergePeople(numbers=(2,), into=1),
+        KeepTwoApart(identity=1, other=2),
+        IgnoreStrangers(identity=2),
+        LockIdentity(identity=2),
+        PutOff(identity=1, other=2, seen=pair(1, 2).seen),
+    ],
+)
+def test_an_undo_asks_again_what_a_decision_settled_under_the_same_number(
+    library: Moderated, request_for: Request
+) -> None:
+    write(library, pair(1, 2), pair(1, 3), pair(2, 3), member(library.face("p7"), 2, 3))
+    before = rows(library)
+    done = library.decide(request_for)
+    assert rows(library).keys() < before.keys()
+    library.decide(UndoDecision(decision=done.decisions[0]))
+    assert rows(library) == before
+
+
+def test_what_no_longer_holds_is_not_asked_again(library: Moderated) -> None:
+    mine, shown = library.face("p7"), library.face("p0")
+    write(library, replace(pair(1, 2), evidence=((shown,), (mine,))), member(mine, 2, 3))
+    apart = library.decide(KeepTwoApart(identity=1, other=2))
+    reject = library.decide(RejectFaces(faces=(mine,)))
+    assert keys(library) == []
+    library.decide(UndoDecision(decision=apart.decisions[0]))
+    assert keys(library) == [], "a face that it shows is elsewhere"
+    library.decide(UndoDecision(decision=reject.decisions[0]))
+    assert keys(library) == ["merge 1 2", f"face {mine}"]
+
+
+def test_what_a_later_decision_settles_too_is_not_asked_again(library: Moderated) -> None:
+    write(library, member(library.face("p7"), 2))
+    reject = library.decide(RejectFaces(faces=(library.face("p7"),)))
+    library.decide(LockIdentity(identity=2))
+    library.decide(UndoDecision(decision=reject.decisions[0], even_if_locked=True))
+    assert keys(library) == []
+    library.decide(LockIdentity(identity=2, is_on=False))
+    assert keys(library) == [f"face {library.face('p7')}"]
+
+
+def test_a_question_that_a_grouping_asks_anew_is_there_once(library: Moderated) -> None:
+    write(library, pair(1, 2))
+    done = library.decide(PutOff(identity=1, other=2, seen=pair(1, 2).seen))
+    write(library, pair(1, 2, probability=0.95))
+    library.decide(UndoDecision(decision=done.decisions[0]))
+    (one,) = library.store.read_now(review_page, Slice(9)).page.items
+    assert one.item.probability == 0.95
+
+
+def test_no_answered_question_outlasts_a_person_who_is_forgotten(library: Moderated) -> None:
+    write(library, pair(1, 2))
+    library.decide(KeepTwoApart(identity=1, other=2))
+    assert library.store.read_now(named_values.read_answered)
+    library.decide(ForgetPerson(identity=2, confirm=2))
+    assert library.store.read_now(named_values.read_answered) == []
+
+
 def test_a_face_that_is_rejected_is_no_question_any_more(library: Moderated) -> None:
     face, other = library.face("p7"), library.face("p8")
     write(library, member(face, 2, 3), member(other, 2, 3))
@@ -180,7 +240,7 @@ def test_what_an_answer_moves_goes_with_it(library: Moderated) -> None:
     assert write(library, mixed, nearly) == []
 
 
-def test_every_answer_is_accepted_by_the_store(library: Moderated) -> None:
+def test_every_answer_is_accepted_by_the_store_and_asked_again_when_it_is_taken_back(library: Moderated) -> None:
     items = [pair(1, 2), pair(1, 3), member(library.face("p7"), 2, 3), member(library.face("p13"), 3)]
     faces = tuple(library.face(f"p{place}") for place in range(3))
     items.append(
@@ -199,8 +259,10 @@ def test_every_answer_is_accepted_by_the_store(library: Moderated) -> None:
             done = library.decide(*answer.requests)
             assert keys(library) == [], f"{answer.meaning} settles {item.key}"
             assert write(library, item) == [], f"{answer.meaning} settles {item.key}"
-            for decision in done.decisions[:1]:
-                library.decide(UndoDecision(decision=decision))
+            library.decide(UndoDecision(decision=done.decisions[0]))
+            assert keys(library) == [item.key], f"{answer.meaning} is taken back"
+            (asked,) = library.store.read_now(review_page, Slice(9)).page.items
+            assert asked.item == item
 
 
 @pytest.mark.parametrize("reason", IMPOSSIBLE)

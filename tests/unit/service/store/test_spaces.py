@@ -34,6 +34,7 @@ from immich_facesets.moderation.records import Author, Line
 from immich_facesets.moderation.requests import FaceSelection, LockIdentity
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
+from immich_facesets.review.answered import AnsweredQuestion
 from immich_facesets.review.items import Item
 from immich_facesets.review.mixing import Parting
 from service.store import (
@@ -116,6 +117,11 @@ HELD = EraFace(FaceRef(SHA256, Box(100, 100, 300, 300)), None, EraPlace(0, is_fo
 SPLIT = Eras(1, "split", (EraSpan("1999", "years"),), (HELD,))
 DECIDED = constraints([(1, SPLIT)], lambda _: None)
 LINE = Line(uid="u", batch="u", made_by="anna", made_from="command", made_at=NOON, decision=Lock(identity=1))
+SENT = references.SentReference(
+    reference_pictures.KeptPicture("f" * 64, FaceRef("f" * 64, Box(1, 1, 9, 9)), Box(0, 0, 10, 10), ""),
+    RECIPE.space,
+    face_answer(3),
+)
 
 READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     assets.known_assets: ("anna", ["a1", "a2", "a3"]),
@@ -173,6 +179,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     named_values.read_ended_sessions: (),
     named_values.read_nearly_there: (),
     named_values.read_partings: (),
+    named_values.read_answered: (),
     review_items.stored_queue: (),
     export_folder.barred_directories: ([7],),
     export_folder.barred_identities: (),
@@ -220,9 +227,11 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     reference_pictures.known_references: ([1],),
     reference_pictures.ids_of: (["d" * 64],),
     reference_pictures.reference_faces: (RECIPE.space, 512),
+    reference_pictures.original_file: (1,),
     reference_pictures.reference_files: (),
     reference_pictures.waiting_pictures: (RECIPE.space,),
     reference_questions.open_references: (Constraints(),),
+    references.preview_reference: (SENT, 1),
     references.references_of: (1,),
     runs.last_runs: (),
     runs.run_page: (Slice(50),),
@@ -360,11 +369,11 @@ CHANGES = {
     "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
-    "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there write_partings record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
-    "record_batch decide decide_once keep_answer write_queue drop_settled apply_step refuse_unclear write_members attach_to move_eras follow_settings import_decisions",
+    "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there write_partings write_answered record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
+    "record_batch decide decide_once keep_answer write_queue follow_decisions apply_step refuse_unclear write_members attach_to move_eras follow_settings import_decisions",
     "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory record_erased_folder end_erasures add_directories_to_erase forget_directories_to_erase write_ledger scrub_ledger",
-    "add_reference insert_picture insert_vector record_vector drop_pictures ask_about",
-    "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras write_eras decide_eras follow_decisions carry_eras",
+    "add_reference insert_picture insert_vector record_vector drop_pictures ask_open_references ask_about_open",
+    "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras write_eras decide_eras carry_eras",
 }
 
 
@@ -437,10 +446,11 @@ def fill(store: Store) -> None:
     )
     store.write_now(review_items.write_queue, [doubt])
     kept = reference_pictures.KeptPicture(
-        "d" * 64, FaceRef("e" * 64, Box(1, 1, 9, 9)), Box(0, 0, 10, 10), "ee/file.jpg"
+        "d" * 64, FaceRef("e" * 64, Box(1, 1, 9, 9)), Box(0, 0, 10, 10), "ee/file.jpg", original="ee/file.original"
     )
     sent = references.SentReference(kept, RECIPE.space, face_answer(3))
     store.write_now(references.add_reference, sent, 1, Author("anna", "api"), NOON)
+    store.write_now(named_values.write_answered, [AnsweredQuestion(9, doubt, ((1, 1),))])
     entry = {"faces": 1, "identity": 1}
     store.write_now(exports.record_export, "faceset_001", digest="d", entry=entry, identity=1, made_by="sync", now=NOON)
 
