@@ -58,7 +58,7 @@ class Manual:
         """Return a document as HTML, rendered at the first call. Blocks for up to a tenth of a second."""
         if document.name not in self._rendered:
             parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-            tokens = parser.parse(document.text)
+            tokens = _without_pictures(parser.parse(document.text))
             self._prepare(tokens)
             self._rendered[document.name] = str(parser.renderer.render(tokens, parser.options, {}))
         return self._rendered[document.name]
@@ -78,9 +78,7 @@ class Manual:
         _label_cells(tokens)
 
     def _prepare_inline(self, token: Token) -> None:
-        if token.type == "image":  # pictures are no part of an installed program
-            token.type, token.content = "text", f"({token.content})"
-        elif token.type == "link_open":
+        if token.type == "link_open":
             target = self._target(str(token.attrGet("href") or ""))
             token.attrs.clear()
             if target is not None:
@@ -95,6 +93,25 @@ class Manual:
         if name.endswith(".md") and self.document(name.removesuffix(".md")) is not None:
             return f"{self._base}/help/{name.removesuffix('.md')}{mark}{anchor}"
         return None
+
+
+def _without_pictures(tokens: Sequence[Token]) -> list[Token]:
+    """
+    Return the tokens of a document without its pictures, and without the paragraphs that have nothing else.
+
+    Pictures are no part of an installed program. Nearly all show its pages, which the reader has at hand.
+    """
+    kept: list[Token] = []
+    for token in tokens:
+        children = token.children or []
+        token.children = [child for child in children if child.type != "image"] or None
+        if children and not token.children and kept and kept[-1].type == "paragraph_open":
+            kept.pop()
+        elif token.type == "paragraph_close" and kept and kept[-1].type != "inline":
+            continue
+        else:
+            kept.append(token)
+    return kept
 
 
 def installed_manual(base: str) -> Manual:

@@ -63,6 +63,14 @@ def test_no_document_shows_its_comments_or_a_picture_that_is_not_there() -> None
         assert "<img" not in html
 
 
+def test_a_picture_is_left_out_with_its_paragraph_and_nothing_else_is(tmp_path: Path) -> None:
+    html = rendered(tmp_path, "# One\n\nBefore.\n\n![The page](a.png)\n\nText ![inside](b.png) goes on.\n")
+    assert "The page" not in html
+    assert "inside" not in html
+    assert html.count("<p>") == html.count("</p>") == 2
+    assert "goes on." in html
+
+
 def test_raw_html_stays_text_and_no_link_runs_a_script(tmp_path: Path) -> None:
     html = rendered(tmp_path, "# One\n\n<script>alert(1)</script>\n\n[a](javascript:alert(1)) <b>b</b>\n")
     assert "<script>" not in html
