@@ -1,5 +1,6 @@
 """Decisions from the forms of pages. Each works without scripts: the answer leads back to the page, or asks."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -64,9 +65,29 @@ async def decide_from_form(request: web.Request) -> web.StreamResponse:
     if isinstance(found, Question):
         view = {"question": found, "back": back}
         return await render_page(request, "question.html", view, status=found.status)
-    target = URL(back, encoded=True).without_query_params(DONE)
+    target = (await _place_after(request, form, URL(back, encoded=True))).without_query_params(DONE)
     done = {DONE: f"{found.decisions[0]}.{len(found.decisions)}"} if found.decisions else {}
     raise web.HTTPSeeOther(target.update_query(done))
+
+
+async def _place_after(request: web.Request, form: DecisionForm, back: URL) -> URL:
+    """
+    Return the page to go back to; the list of people, where that is the page of a person who is no more.
+
+    An undo may leave a person without a face, whom nobody is looking for.
+    """
+    context = request.app[CONTEXT]
+    base = URL(context.base_path + "/people")
+    found = re.fullmatch(rf"{re.escape(base.path)}/([0-9]{{1,9}})(/.*)?", back.path)
+    if found is None:
+        return back
+    number = await context.library.survivor(int(found[1]))
+    if number is None:
+        return base
+    if form.one("action") not in {"undo", "redo"}:
+        return back
+    person = await context.library.identity(number)
+    return base if person is None or not person.identity.faces else back
 
 
 async def _made(request: web.Request, form: DecisionForm) -> DecisionsAnswer | Question:

@@ -172,6 +172,10 @@ export async function submitLive(form, submitter) {
     tell(trouble(answer, page));
     return false;
   }
+  if (new URL(answer.url).pathname !== location.pathname) {
+    location.assign(answer.url); // the page is another one now
+    return true;
+  }
   form.closest("details")?.removeAttribute("open");
   const chosen = isInDialog ? "selection" : form.id;
   for (const box of document.querySelectorAll(`input[form="${chosen}"]:checked`)) box.checked = false;

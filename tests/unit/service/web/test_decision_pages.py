@@ -93,6 +93,22 @@ async def test_a_name_is_given_and_taken_back(filled: Store, tmp_path: Path) -> 
         assert (await browser.told("identities/7"))["identity"]["label"] == "Zoe"
 
 
+async def test_an_undo_that_takes_the_person_of_the_page_away_leads_to_all_people(
+    filled: Store, tmp_path: Path
+) -> None:
+    faces = [("faces", str(face)) for face in members(filled, 3)[:4]]
+    async with browsing(filled, tmp_path) as browser:
+        status, page = await browser.submit(("action", "split"), ("identity", "3"), *faces, back="/people/3")
+        (new,) = re.findall(r"became person (\d+)", toast(page))
+        await browser.page(f"/people/{new}")
+        status, page = await browser.submit(
+            *forms(await browser.page("/people?done=1"))["Undo"], back=f"/people/{new}/history?limit=5"
+        )
+        assert status == 303
+        assert "<title>People" in page
+        assert toast(page) == f"Undone: 4 faces of person 3 became person {new} Redo"
+
+
 async def test_the_same_form_is_done_once(filled: Store, tmp_path: Path) -> None:
     fields = [("action", "lock"), ("identity", "3"), ("key", "a")]
     async with browsing(filled, tmp_path) as browser:
