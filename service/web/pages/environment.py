@@ -15,6 +15,7 @@ from service.web.context import CONTEXT
 from service.web.pages import static_files
 from service.web.pages.documents import install_manual
 from service.web.pages.static_files import STATIC, address_of, read_static
+from service.web.pages.wording import name_of
 from service.web.run_words import came_of, kind_words
 
 FOLDER = Path(__file__).parents[1] / "templates"
@@ -28,6 +29,7 @@ def install_pages(app: web.Application) -> None:
     install_manual(app, base)
     filters: dict[str, Callable[..., Any]] = {
         "number": formatting.number,
+        "person_name": name_of,
         "counted": counted,
         "spaced": formatting.spaced,
         "size": formatting.size,

@@ -229,7 +229,6 @@ def _shared(request: web.Request, query: SetsQuery, cursor: str | None) -> dict[
     return {
         "next": None if cursor is None else str(request.rel_url.update_query(cursor=cursor)),
         "sorts": SORTS,
-        "name_of": name_of,
         "notice": NOTICES.get(query.notice, ""),
         **set_view(),
         **writing_view(request),

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from service.web.library.identities import IdentitiesQuery, IdentityOrder, PageQuery, Text
 from service.web.pages.shell import Done, render_page
-from service.web.pages.wording import name_of, years_of
+from service.web.pages.wording import years_of
 from service.web.parameters import read_query
 from service.web.routes import Access, Answer, Route
 from service.web.viewers import VIEWER, library_of
@@ -77,7 +77,6 @@ async def show_people(request: web.Request) -> web.StreamResponse:
         "is_filtered": bool(query.q or query.source or query.show != "all"),
         "shown": shown,
         "sorts": SORTS,
-        "name_of": name_of,
         "years_of": years_of,
     }
     return await render_page(request, "people.html", view)

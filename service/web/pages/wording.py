@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from immich_facesets.moderation.effects import Effect
 from immich_facesets.wording import counted
-from service.web.library.identities import Identity, MadeDecision, WhyNotExported
+from service.web.library.identities import MadeDecision, WhyNotExported
 from service.web.pages.program_words import profile_words
 
 Names = Mapping[int, str]
@@ -28,8 +28,17 @@ def named(number: int | None, names: Names) -> str:
     return "nobody" if number is None else names.get(number, f"person {number}")
 
 
-def name_of(identity: Identity) -> str:
-    """Return the name of an identity as a title."""
+class Titled(Protocol):
+    """An identity as any answer has it."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def label(self) -> str | None: ...
+
+
+def name_of(identity: Titled) -> str:
+    """Return the name of an identity as a title: the filter ``person_name`` of templates."""
     return identity.label or f"Person {identity.number}"
 
 

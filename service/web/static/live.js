@@ -4,14 +4,12 @@
  */
 
 import { morph } from "./morph.js";
-import { BASE } from "./page.js";
+import { BASE, tell as showMessage } from "./page.js";
 
 const link = document.getElementById("link");
 const linkWords = document.getElementById("link-words");
 const announcer = document.getElementById("announcer");
-const toast = document.getElementById("toast");
 const RETRY_MILLISECONDS = 5000;
-const TOAST_MILLISECONDS = 6000;
 
 /** Moments in the titles are shown in the reader's own zone. */
 function localise(root) {
@@ -36,12 +34,9 @@ function say(words) {
 }
 
 /** Answers to what the person did are read out and shown for a while. */
-let fading = 0;
-function tell(words) {
+function tellAloud(words) {
   say(words);
-  toast.textContent = words;
-  clearTimeout(fading);
-  fading = setTimeout(() => (toast.textContent = ""), TOAST_MILLISECONDS);
+  showMessage(words);
 }
 
 function showLink(state, words) {
@@ -79,7 +74,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = event.submitter;
   if (button.getAttribute("aria-disabled") === "true") {
-    tell("A job is running already.");
+    tellAloud("A job is running already.");
     return;
   }
   const question = {
@@ -88,9 +83,9 @@ document.addEventListener("submit", async (event) => {
     body: JSON.stringify({ kind: button.value }),
   };
   const answer = await fetch(`${BASE}api/jobs`, question).catch(() => null);
-  if (answer?.ok) tell("The job is starting.");
+  if (answer?.ok) tellAloud("The job is starting.");
   else if (answer?.status === 401) location.reload();
-  else tell(answer ? (await answer.json()).detail : "The service cannot be reached.");
+  else tellAloud(answer ? (await answer.json()).detail : "The service cannot be reached.");
 });
 
 if (location.hash && location.hash !== "#main") {
@@ -99,7 +94,7 @@ if (location.hash && location.hash !== "#main") {
 }
 localise(document);
 if (toast.textContent) {
-  tell(toast.textContent);
+  tellAloud(toast.textContent);
   history.replaceState(null, "", BASE);
 }
 listen();
