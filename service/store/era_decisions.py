@@ -93,7 +93,7 @@ def _refs(tx: Connection, face_ids: Iterable[int]) -> dict[int, FaceRef]:
     return found
 
 
-def follow_decisions(tx: Connection, before: Facts, after: Facts, now: datetime) -> None:
+def write_decided_eras(tx: Connection, before: Facts, after: Facts, now: datetime) -> None:
     """
     Let the eras of identities follow decisions that were undone, done again, imported or brought by a merge.
 

@@ -41,12 +41,12 @@ from immich_facesets.names import name_key
 from service.store.chunks import chunks
 from service.store.decided_members import attach_to, follow_settings, move_eras, write_members
 from service.store.decisions import all_records, constraints_of, finder, record_batch
-from service.store.era_decisions import follow_decisions, refuse_unclear
+from service.store.era_decisions import refuse_unclear, write_decided_eras
 from service.store.erasing import forget_person, preview_erasure, refuse_named_reason
 from service.store.former_members import forget_returned
 from service.store.identities import labels
 from service.store.reference_pictures import drop_pictures, ids_of, known_references
-from service.store.review_items import follow_decisions
+from service.store.review_items import settle_questions
 from service.store.runs import highest_number
 from service.store.selections import resolve_selections
 from service.store.spaces import active_space
@@ -130,12 +130,12 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
     forget_returned(tx, [face_id for face_id, number in owners.items() if number is not None])
     attach_to(tx, {person: one.number for one in after.identities.values() for person in one.people})
     move_eras(tx, owners, now)
-    follow_decisions(tx, before, after, now)
+    write_decided_eras(tx, before, after, now)
     follow_settings(tx, after.constraints, now)
     made = (one.decision for number, one in after.records.items() if number not in before.records)
     gone = {one.digest for one in made if isinstance(one, ReferencePicture) and not one.is_on}
     drop_pictures(tx, ids_of(tx, gone))
-    follow_decisions(tx, before, after, owners)
+    settle_questions(tx, before, after, owners)
 
 
 def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:

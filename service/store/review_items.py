@@ -75,7 +75,7 @@ def ask_open_references(tx: Connection) -> None:
     ask_about_open(tx, _settled(tx))
 
 
-def follow_decisions(tx: Connection, before: Facts, after: Facts, moved: Collection[int]) -> None:
+def settle_questions(tx: Connection, before: Facts, after: Facts, moved: Collection[int]) -> None:
     """
     Remove the items that decisions settle, of those that mention what these touched, and move those put off to the end.
 

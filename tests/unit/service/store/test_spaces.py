@@ -370,7 +370,7 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there write_partings write_answered record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
-    "record_batch decide decide_once keep_answer write_queue follow_decisions apply_step refuse_unclear write_members attach_to move_eras follow_settings import_decisions",
+    "record_batch decide decide_once keep_answer write_queue settle_questions apply_step refuse_unclear write_decided_eras write_members attach_to move_eras follow_settings import_decisions",
     "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory record_erased_folder end_erasures add_directories_to_erase forget_directories_to_erase write_ledger scrub_ledger",
     "add_reference insert_picture insert_vector record_vector drop_pictures ask_open_references ask_about_open",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras write_eras decide_eras carry_eras",
