@@ -203,8 +203,8 @@ ROUTES = (
         summary="Trade the token, or an Immich API key of a user, for a session cookie",
         access=Access.EVERYBODY,
         form={
-            TOKEN: "The token; without a key alone",
-            API_KEY: "An Immich API key of a user with the permission user.read: the session shows the own library",
+            TOKEN: "The token of this service; not beside a key",
+            API_KEY: "In place of the token: an Immich API key with the permission user.read, of a user of the settings",
             "next": "The path to go to afterwards",
         },
         answers={
