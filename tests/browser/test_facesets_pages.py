@@ -134,6 +134,11 @@ async def test_a_face_is_included_by_key_and_the_face_set_is_seen_at_once(export
         await switch.click()
         await expect(switch).to_have_attribute("aria-pressed", "false")
         await expect(page.locator("#toast")).to_contain_text("LoRA folders")
+        await page.goto(f"http://{listen}/facesets")
+        await page.get_by_text("Written for 0 of 1 other program").click()
+        await switch.first.click()
+        await expect(page.get_by_text("Written for 1 of 1 other program")).to_be_visible()
+        await expect(switch.first).to_be_visible()
         assert guest.complaints == []
 
 

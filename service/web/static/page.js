@@ -176,7 +176,7 @@ export async function submitLive(form, submitter) {
     location.assign(answer.url); // the page is another one now
     return true;
   }
-  form.closest("details")?.removeAttribute("open");
+  form.closest("details:not([data-stays])")?.removeAttribute("open");
   const chosen = isInDialog ? "selection" : form.id;
   for (const box of document.querySelectorAll(`input[form="${chosen}"]:checked`)) box.checked = false;
   refresh(page, removedBy(fields), new URL(answer.url).searchParams.has("cursor"));
