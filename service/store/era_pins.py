@@ -22,9 +22,10 @@ _KINDS = (ERAS, "merge", "forget", "undo")
 
 def pins_now(tx: Connection, identity: int | None = None) -> dict[int, dict[int, EraPin]]:
     """Return the faces that decisions hold in an era now, by id, of everybody or of one identity."""
-    rows = tx.execute(select(decisions).where(decisions.c.kind.in_(_KINDS)).order_by(decisions.c.decision_id)).all()
-    if not any(row.kind == ERAS for row in rows):
+    if tx.scalar(select(decisions.c.decision_id).where(decisions.c.kind == ERAS).limit(1)) is None:
         return {}
+    columns = (decisions.c.decision_id, decisions.c.body)
+    rows = tx.execute(select(*columns).where(decisions.c.kind.in_(_KINDS)).order_by(decisions.c.decision_id))
     decided = constraints(((row.decision_id, from_json(row.body)) for row in rows), lambda _: None)
     return member_pins(tx, decided, None if identity is None else [identity])
 

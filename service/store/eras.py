@@ -126,9 +126,10 @@ def write_eras(
     for some in chunks(sorted(leaves)):
         tx.execute(delete(era_faces).where(era_faces.c.identity == identity, era_faces.c.face_id.in_(some)))
     _write_eras(tx, identity, wanted, version.basis.partition(":")[0], now)
-    if moved:
-        mine = (era_faces.c.identity == identity, era_faces.c.name.in_(moved))
-        tx.execute(update(era_faces).where(*mine).values(name=case(moved, value=era_faces.c.name)))
+    for filled in chunks(sorted(moved)):
+        mine = (era_faces.c.identity == identity, era_faces.c.name.in_(filled))
+        names = case({old: moved[old] for old in filled}, value=era_faces.c.name)
+        tx.execute(update(era_faces).where(*mine).values(name=names))
     delete_others(tx, eras.c.name, [era.name for era in wanted], eras.c.identity == identity)
     upsert(tx, era_faces, [row for row in rows if row["face_id"] in there])
     upsert(tx, era_looks, [{"identity": identity, "basis": version.basis, "digest": version.digest}])

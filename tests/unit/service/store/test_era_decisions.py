@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from builders import NOON
 from moderated_library import BY, Moderated
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from immich_facesets.eras import DecidedEras, KeptEra
 from immich_facesets.errors import RequestError
@@ -19,7 +19,7 @@ from service.store import moderation
 from service.store import tables as t
 from service.store.database import Store, open_engine
 from service.store.era_decisions import EraEdit, decide_eras
-from service.store.eras import EraVersion, StoredEras, record_eras, stored_eras
+from service.store.eras import EraVersion, StoredEras, record_eras, stored_eras, written_eras
 
 FIRST = EraVersion("years", "first")
 
@@ -209,6 +209,18 @@ def test_a_face_that_is_somebody_elses_is_in_none_of_the_eras(library: Moderated
     (era,) = [one for one in eras(library) if one.name == "2003"]
     assert era.face_ids == {library.face("p4")}
     assert library.face("p3") not in stored(library, 3).pins
+
+
+def test_a_face_that_is_away_follows_its_era_and_returns_to_it(library: Moderated) -> None:
+    before, face = eras(library), library.face("p3")
+    number = rename(library, "2003", "School")
+    mine = t.memberships.c.face_id == face
+    row = library.store.read_now(lambda tx: dict(tx.execute(select(t.memberships).where(mine)).one()._mapping))
+    library.store.write_now(lambda tx: tx.execute(delete(t.memberships).where(mine)))
+    undo(library, number)
+    library.store.write_now(lambda tx: tx.execute(insert(t.memberships), [row]))
+    assert library.store.read_now(written_eras, 1)[1].eras == before == eras(library)
+    assert face in {face for era in before for face in era.face_ids}
 
 
 def test_a_fresh_library_has_the_eras_that_were_decided(

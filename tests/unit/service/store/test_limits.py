@@ -41,7 +41,7 @@ BOUNDED = {
     "EVIDENCE", "select(former_members.c.sha256).where(is_wanted)",  # kinds of dates; a subquery
     "set(sources)", "asset_ids", "others",  # parts of chunks
     "items", "tried",  # a page of failures; the places of one picture
-    "{source for source, _ in known}", "_CRASHED", "reasons", "holding", "lost", "of_known", "filled",  # sources, constants, subqueries
+    "{source for source, _ in known}", "_CRASHED", "_KINDS", "reasons", "holding", "lost", "of_known", "filled",  # sources, constants, subqueries
     "numbers", "traces.numbers", "(GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS)",  # of one person, merged ones too; constants
 }  # fmt: skip
 """The expressions that a statement may list."""
