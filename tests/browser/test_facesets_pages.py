@@ -78,7 +78,8 @@ async def test_eras_are_renamed_and_merged_in_place(exported: Store, tmp_path: P
         await page.get_by_placeholder("Another name").first.fill("School")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="School")).to_be_visible()
-        await expect(page.get_by_role("status").first).to_contain_text("The era has its new name.")
+        await expect(page.get_by_role("status").first).to_contain_text("The face sets follow with the next sync.")
+        await expect(page.get_by_placeholder("Another name").first).to_have_value("")
         await page.get_by_role("button", name="Merge School").click()
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_contain_text("40 faces 20 of Around 2012, 20 of School")
@@ -88,6 +89,10 @@ async def test_eras_are_renamed_and_merged_in_place(exported: Store, tmp_path: P
         await expect(page.get_by_role("heading", name="Around 2012")).to_be_visible()
         await expect(page.get_by_role("heading", name="School")).to_have_count(0)
         assert [era.name for era in exported.read_now(stored_eras)[1].eras] == ["2012"]
+        await page.keyboard.press("u")
+        await expect(page.locator("#toast")).to_contain_text("Undone: The era School")
+        await expect(page.get_by_role("heading", name="School")).to_be_visible()
+        assert [era.name for era in exported.read_now(stored_eras)[1].eras] == ["2012", "School"]
         assert guest.complaints == []
 
 
