@@ -14,10 +14,12 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from immich_facesets.eras import DecidedEras, KeptEra
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.decisions import Eras
+from immich_facesets.moderation.records import from_lines, to_lines
 from immich_facesets.moderation.requests import ForgetPerson, MergePeople, MoveFaces, RedoDecision, UndoDecision
 from service.store import moderation
 from service.store import tables as t
 from service.store.database import Store, open_engine
+from service.store.decision_imports import import_decisions
 from service.store.era_decisions import EraEdit, decide_eras
 from service.store.eras import EraVersion, StoredEras, record_eras, stored_eras, written_eras
 
@@ -241,6 +243,19 @@ def test_a_fresh_library_has_the_eras_that_were_decided(
     ]
     number = other.number("p0") or 0
     assert list(DecidedEras(stored(other, number).pins, "years").over(()).eras) == wanted
+
+
+def test_a_library_that_was_synced_already_takes_the_eras_over_at_once(
+    library: Moderated, tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    rename(library, "2003", "School")
+    undo(library, rename(library, "2015", "Today"))
+    file = shutil.copyfile(migrated_sqlite, tmp_path / "other.db")
+    other = with_eras(Moderated(Store(open_engine(f"sqlite:///{file}"))))
+    lines = from_lines(b"".join(to_lines(library.records())))
+    for added in (3, 0):
+        assert other.store.write_now(import_decisions, lines, NOON).added == added
+        assert other.store.read_now(written_eras, 1)[1].eras == eras(library)
 
 
 def test_decided_faces_are_found_where_another_model_finds_them(library: Moderated) -> None:
