@@ -91,6 +91,7 @@ async def test_all_faces_are_scrolled_through_while_few_are_in_the_page(crowd: S
         assert guest.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_range_reaches_over_faces_that_are_not_in_the_page(crowd: Store, tmp_path: Path) -> None:
     async with served(crowd, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await opened(guest, listen, "/people/2?sort=distance")
@@ -140,6 +141,7 @@ async def test_a_decision_far_below_keeps_the_place_and_its_undo_brings_the_face
         assert guest.complaints == []
 
 
+@pytest.mark.slow
 async def test_keys_go_on_from_the_face_that_was_left(crowd: Store, tmp_path: Path) -> None:
     async with served(crowd, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await opened(guest, listen, "/people/2?sort=distance")
