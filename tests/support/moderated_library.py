@@ -12,9 +12,11 @@ from immich_facesets.assets import Person
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import GroupingPlan, GroupingRules, plan_grouping
 from immich_facesets.grouping.references import with_references, without_references
+from immich_facesets.moderation.decisions import FaceRef
 from immich_facesets.moderation.records import Author, Record, from_lines, to_lines
-from immich_facesets.moderation.requests import Request
+from immich_facesets.moderation.requests import NewPerson, Request
 from immich_facesets.spaces import OperatingPoints
+from immich_facesets.wire import FaceAnswer
 from service.store import (
     assets,
     contents,
@@ -25,6 +27,7 @@ from service.store import (
     identities,
     moderation,
     reference_pictures,
+    references,
     runs,
     sources,
     spaces,
@@ -32,6 +35,8 @@ from service.store import (
 from service.store import tables as t
 from service.store.database import Store
 from service.store.moderation import MadeDecisions
+from service.store.reference_pictures import KeptPicture
+from service.store.references import AddedReference, SentReference
 
 BY = Author("anna", "command", "a reason")
 SIDE = Box(600, 100, 800, 300)
@@ -44,12 +49,13 @@ class Moderated:
     A store with pictures of invented people.
 
     ``pictures``: who is on each picture, by name; one person alone, or two side by side. ``given``: the pictures that
-    the owner gave to a person in Immich, by name.
+    the owner gave to a person in Immich, by name. ``sent``: who is on each reference picture, by its digest.
     """
 
     store: Store
     pictures: dict[str, tuple[int, ...]] = field(default_factory=dict)
     made: int = 0
+    sent: dict[str, int] = field(default_factory=dict)
 
     def add(self, *who: int, count: int = 1, given: str | None = None) -> list[str]:
         """Add pictures of these people, embedded; return their names."""
@@ -78,13 +84,13 @@ class Moderated:
     def plan(self) -> GroupingPlan:
         """The plan of a grouping of all faces."""
         read, space = self.store.read_now, RECIPE.space
-        references = read(reference_pictures.reference_faces, space, INFO.dimension)
+        shown = read(reference_pictures.reference_faces, space, INFO.dimension)
         decided = read(decisions.constraints_now, space)
-        owners, known = references.owners(decided), read(identities.all_known)
-        faces, placed = with_references(read(face_tables.face_table, space, INFO.dimension), references, decided)
+        owners, known = shown.owners(decided), read(identities.all_known)
+        faces, placed = with_references(read(face_tables.face_table, space, INFO.dimension), shown, decided)
         plan = plan_grouping(
             faces,
-            memberships={**read(identities.all_memberships), **references.members(decided, known)},
+            memberships={**read(identities.all_memberships), **shown.members(decided, known)},
             known=known,
             assertions=read(identities.assertions, space),
             constraints=placed,
@@ -109,14 +115,34 @@ class Moderated:
         self.made += 1
         return self.store.write_now(moderation.decide, requests, by, NOON + timedelta(minutes=self.made))
 
+    def refer(self, who: int, person: int | NewPerson, rival: int | None = None) -> AddedReference:
+        """Add a reference picture of one of these people, sent for an identity or for a new person."""
+        self.made += 1
+        digest = f"{len(self.sent) + 1:02x}" * 32
+        self.sent[digest] = who
+        kept = KeptPicture(digest, FaceRef(digest, Box(10, 10, 200, 200)), Box(0, 0, 300, 300), f"{digest}.jpg")
+        sent = SentReference(kept, RECIPE.space, self.looked_at(digest), rival)
+        now = NOON + timedelta(minutes=self.made)
+        done = self.store.write_now(references.add_reference, sent, person, BY, now)
+        assert done is not None
+        return done
+
+    def looked_at(self, digest: str) -> FaceAnswer:
+        """The face of a reference picture, as an embedder sees it."""
+        return replace(face_answer(), embedding=unit_like(self.sent[digest], 1_000 + int(digest[:2], 16)))
+
     def moved(self, store: Store) -> "Moderated":
         """The same pictures and decisions in another store, in another order, as a backup of decisions brings them."""
-        other = Moderated(store, dict(self.pictures))
+        other = Moderated(store, dict(self.pictures), sent=self.sent)
         other.store.write_now(sources.remember_source, "anna", "immich", "user-1")
         for name in sorted(self.pictures, key=lambda name: name[::-1]):
             other.place(name, self.pictures[name])
         lines = from_lines(b"".join(to_lines(self.records())))
-        other.store.write_now(decision_imports.import_decisions, lines, NOON)
+        carried = {one.digest: one for one in self.store.read_now(reference_pictures.all_pictures)}
+        other.store.write_now(decision_imports.import_decisions, lines, NOON, carried)
+        for number, kept in other.store.read_now(reference_pictures.waiting_pictures, RECIPE.space):
+            answer = self.looked_at(kept.digest)
+            other.store.write_now(reference_pictures.record_vector, number, RECIPE.space, answer, None)
         other.group()
         return other
 
@@ -146,7 +172,8 @@ class Moderated:
 
     def state(self) -> dict[str, object]:
         """Everything that decisions set."""
-        return {"members": self.members(), **self.store.read_now(_settings)}
+        decided = self.store.read_now(decisions.constraints_now, RECIPE.space)
+        return {"members": self.members(), "references": decided.references, **self.store.read_now(_settings)}
 
 
 def _faces_of(tx: Connection, sha256: str) -> list[int]:

@@ -10,6 +10,7 @@ from moderated_library import Moderated
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import (
     AllowTwice,
+    AssignReference,
     ConfirmFaces,
     HoldFromSets,
     IgnoreOthers,
@@ -21,13 +22,15 @@ from immich_facesets.moderation.requests import (
     MergePeople,
     MoveFaces,
     NameIdentity,
+    NewPerson,
     RejectFaces,
+    RemoveReference,
     Request,
     SplitPerson,
     SwitchProfiles,
     UndoDecision,
 )
-from service.store import decisions
+from service.store import decisions, identities, references
 from service.store.database import Store, open_engine
 
 PEOPLE = 4
@@ -65,9 +68,18 @@ def a_request(dice: random.Random, library: Moderated) -> Request:
         IncludeInSets(faces=faces, is_on=dice.random() < 0.7),
         SwitchProfiles(identity=one, off=(dice.choice(["kohya", "xmp"]),)),
         SwitchProfiles(identity=one, on=(dice.choice(["kohya", "xmp"]),)),
+        *(a_reference_request(dice, library, one) for _ in range(2)),
         *(UndoDecision(decision=max(1, dice.randint(made - 3, max(made, 1)))) for _ in range(4)),
     ]
     return dice.choice(kinds)
+
+
+def a_reference_request(dice: random.Random, library: Moderated, number: int) -> Request:
+    """A decision about a reference picture, which may be deleted already."""
+    reference = dice.randint(1, len(library.sent))
+    if dice.random() < 0.2:
+        return RemoveReference(reference=reference)
+    return AssignReference(reference=reference, identity=number)
 
 
 def sequence(library: Moderated, seed: int, steps: int = 14) -> None:
@@ -78,6 +90,9 @@ def sequence(library: Moderated, seed: int, steps: int = 14) -> None:
     library.add(1, 2)
     library.add(2, 3)
     library.group()
+    for who, rival in ((1, None), (2, 3), (3, None)):
+        library.refer(who, who, rival)
+    library.refer(PEOPLE + 1, NewPerson(label="Zoe"))
     while made < steps:
         try:
             library.decide(a_request(dice, library))
@@ -107,10 +122,19 @@ def holds(library: Moderated) -> None:
     assert not set(now.items()) & known.must_not
     assert not now.keys() & known.ignored
     assert not known.merged.keys() & set(now.values())
+    assert not known.merged.keys() & set(known.references.values())
+    assert known.references == owners(library)
     for name, who in library.pictures.items():
         here = [now.get(library.face(name, place)) for place in range(len(who))]
         if len(here) == 2 and here[0] == here[1] and here[0] is not None:
             assert {library.face(name, 0), library.face(name, 1)} & known.together
+
+
+def owners(library: Moderated) -> dict[str, int]:
+    """The identity of each reference picture that is used, as the list of each identity has it."""
+    numbers = sorted({one.number for one in library.store.read_now(identities.all_known)})
+    found = [one for number in numbers for one in library.store.read_now(references.references_of, number)]
+    return {one.picture.digest: one.identity for one in found if one.is_used}
 
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))])
@@ -125,6 +149,7 @@ def test_replayed_on_a_fresh_import_a_sequence_ends_in_the_same_state(
     assert fixed_by_place(again) == fixed_by_place(library)
     assert again.parts() == library.parts()
     assert exported_by_place(again) == exported_by_place(library)
+    assert again.state()["references"] == library.state()["references"]
 
 
 def exported_by_place(library: Moderated) -> tuple[set[tuple[str, int]], set[tuple[frozenset[tuple[str, int]], str]]]:
