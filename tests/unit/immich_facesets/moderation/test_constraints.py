@@ -51,6 +51,15 @@ def test_nothing_said_demands_nothing() -> None:
     assert said() == Constraints()
 
 
+def test_a_face_that_only_an_undo_placed_is_told_apart_from_one_that_is_decided() -> None:
+    move, reject = Move((face(1),), 2, origin=3), Reject((face(1),), 3, was_member=True)
+    for made in (move, reject):
+        assert (said(made, Undo(1)).must, said(made, Undo(1)).put_back) == ({1: 3}, frozenset({1}))
+        assert said(made, Undo(1), Confirm((face(1),), 3, origin=3)).put_back == frozenset()
+    assert said(move).put_back == frozenset()
+    assert said(move, Undo(1), NotAFace((face(1),))).put_back == frozenset()
+
+
 class TestLaterWins:
     def test_moved_twice(self) -> None:
         assert said(Move((face(1),), 2), Move((face(1),), 3)).must == {1: 3}

@@ -84,6 +84,23 @@ def test_faces_that_are_nearly_a_person_are_a_question() -> None:
     assert not find_items(blind, state.table, state.memberships, points=POINTS, stored={item.key: item})[1:]
 
 
+def test_a_question_about_a_face_that_an_undo_put_back_stays_although_grouping_leaves_the_face_alone() -> None:
+    library = clean()
+    library.misplace(min(library.library.faces_of(2)), 3)
+    (item,) = library.items()
+    state, blind = library.library, replace(library.library.plan().report, doubtful=(), ambiguous=())
+    asked = [
+        find_items(blind, state.table, state.memberships, points=POINTS, stored={item.key: item}, settled=Settled(one))
+        for one in (Constraints(), Constraints(must={item.face_id or 0: 3}, put_back=frozenset({item.face_id or 0})))
+    ]
+    assert [[(one.key, one.probability) for one in found] for found in asked] == [[], [(item.key, item.probability)]]
+    state.memberships[item.face_id or 0] = 1
+    decided = Settled(Constraints(put_back=frozenset({item.face_id or 0})))
+    assert not find_items(
+        blind, state.table, state.memberships, points=POINTS, stored={item.key: item}, settled=decided
+    )
+
+
 def test_a_second_face_of_a_picture_may_be_a_mirror() -> None:
     library = clean()
     table, first = library.library.table, min(library.library.faces_of(1))
