@@ -103,7 +103,11 @@ def allowed_by(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     return SIMPLE[schema["type"]]
 
 
+TEXTS = st.sampled_from(["Zo%C3%AB", "", "%", "%00", "%FF", "x" * 300])
+
 HEADERS = {
+    "Facesets-Label": TEXTS,
+    "Facesets-Reason": TEXTS,
     "Idempotency-Key": st.sampled_from(["a", "b", "", "a b", "x" * 255, "x" * 256, "\x7f"]),
     "If-Match": st.sampled_from(["*", '"x"', 'W/"x"', "x", '"a", "b"', ""]),
 }
