@@ -14,6 +14,7 @@ from immich_facesets.moderation.decisions import Decision, Part, ReferencePictur
 
 MadeFrom = Literal["page", "api", "command", "import"]
 MOST_REASON = 2000
+MOST_ORIGINAL_BYTES = 32 * 1024 * 1024
 Text = Annotated[str, msgspec.Meta(max_length=MOST_REASON)]
 Uid = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 
@@ -49,11 +50,17 @@ class CarriedPicture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
     A reference picture in an export: ``image`` is the JPEG of the square around the face, which shows ``area``.
 
-    Both the area and the face of the decision are in upright pixels of the picture that was sent.
+    Both the area and the face of the decision are in upright pixels of the picture that was sent. ``original``: its bytes,
+    where they were kept and the export was asked for them.
     """
 
     area: Box
     image: Annotated[bytes, msgspec.Meta(max_length=4 * 1024 * 1024)]
+    original: Annotated[bytes, msgspec.Meta(max_length=MOST_ORIGINAL_BYTES)] | None = None
+
+    def is_of(self, sha256: str) -> bool:
+        """Return whether the original, if there is one, is the picture with this SHA-256."""
+        return self.original is None or hashlib.sha256(self.original).hexdigest() == sha256
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,13 +106,25 @@ def to_lines(records: Iterable[Record], pictures: Mapping[str, CarriedPicture] =
         yield msgspec.json.encode(line) + b"\n"
 
 
+class _Peek(msgspec.Struct, frozen=True):
+    open_picture: msgspec.Raw = msgspec.Raw()
+
+
+def is_open_picture(text: bytes) -> bool:
+    """Return whether a line of an export is a reference picture of which no decision says whose it is."""
+    try:
+        return b'"open_picture"' in text and msgspec.json.decode(text, type=_Peek).open_picture != b""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
 def from_lines(content: bytes) -> list[Line]:
-    """Return all lines of an export; ``RequestError`` (400) with the number of the first line that is none."""
+    """Return all decisions of an export, without its open pictures; ``RequestError`` (400) with the number of the first line that is none."""
     found: list[Line] = []
     seen: set[str] = set()
     decoder = msgspec.json.Decoder(Line)
     for number, text in enumerate(content.splitlines(), start=1):
-        if not text.strip():
+        if not text.strip() or is_open_picture(text):
             continue
         if has_null_character(text):
             raise RequestError(f"line {number} has a character 0, which no text may have", status=400)
@@ -117,7 +136,7 @@ def from_lines(content: bytes) -> list[Line]:
             raise RequestError(f"line {number} has the uid of an earlier line: each decision has its own", status=400)
         if isinstance(line.decision, Undo) and line.undoes is None:
             raise RequestError(f"line {number} is an undo without 'undoes', the uid of what it takes back", status=400)
-        if line.picture is not None and _digest_of(line) != hashlib.sha256(line.picture.image).hexdigest():
+        if line.picture is not None and not _is_of_decision(line.picture, line.decision):
             raise RequestError(f"line {number} has another reference picture than its decision", status=400)
         if line.undoes is not None and line.undoes not in seen:
             raise RequestError(f"line {number} undoes a decision that is on no earlier line", status=400)
@@ -126,8 +145,12 @@ def from_lines(content: bytes) -> list[Line]:
     return found
 
 
-def _digest_of(line: Line) -> str | None:
-    return line.decision.digest if isinstance(line.decision, ReferencePicture) else None
+def _is_of_decision(picture: CarriedPicture, decision: Decision) -> bool:
+    return (
+        isinstance(decision, ReferencePicture)
+        and decision.digest == hashlib.sha256(picture.image).hexdigest()
+        and picture.is_of(decision.face.sha256)
+    )
 
 
 def active_ids(undone: frozenset[int], records: Mapping[int, Record]) -> list[int]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.decisions import Undo, faces_in, kind_of, numbers_in
+from immich_facesets.moderation.open_pictures import OpenPicture, open_lines, open_pictures_in
 from immich_facesets.moderation.records import CarriedPicture, Line, Record, from_lines, to_lines
 from immich_facesets.moderation.requests import RedoDecision, UndoDecision
 from immich_facesets.wording import counted
@@ -29,7 +30,7 @@ from service.cli.deciding import (
 )
 from service.cli.terminal import out, plain, print_json, print_line
 from service.files.durable import disk_trouble, replace_privately
-from service.moderation.decisions import carried_pictures, import_lines
+from service.moderation.decisions import carried_pictures, import_lines, open_pictures
 from service.passes.context import utc_now
 from service.reports.identity import require_identity
 from service.settings import Settings, load_settings
@@ -102,10 +103,12 @@ async def _rows(identity: int | None) -> list[DecisionRow]:
         return rows
 
 
-async def _exported() -> tuple[list[Record], dict[str, CarriedPicture]]:
+async def _exported(*, has_originals: bool) -> tuple[list[Record], dict[str, CarriedPicture], list[OpenPicture]]:
     settings = load_settings()
     async with open_reading(settings) as store:
-        return await store.read(exported_records), await carried_pictures(store, reference_folder(settings))
+        records = await store.read(exported_records)
+        pictures = await carried_pictures(store, reference_folder(settings), has_originals=has_originals)
+        return records, pictures, await open_pictures(store, pictures)
 
 
 def _row(one: Record, undone: frozenset[int]) -> DecisionRow:
@@ -150,18 +153,26 @@ def redo(
 
 
 @decisions.command("export")
-def export(file: Annotated[Path, typer.Argument(help="The file to write, one decision a line.")]) -> None:
+def export(
+    file: Annotated[Path, typer.Argument(help="The file to write, one decision a line.")],
+    *,
+    originals: Annotated[
+        bool, typer.Option("--originals", help="Carry the originals of reference pictures that were kept, too.")
+    ] = False,
+) -> None:
     """Write every decision to a file: the backup of what cannot be computed again."""
-    records, pictures = asyncio.run(_exported())
+    records, pictures, undecided = asyncio.run(_exported(has_originals=originals))
     with disk_trouble(file.parent):
-        replace_privately(file, b"".join(to_lines(records, pictures)))
+        replace_privately(file, b"".join((*to_lines(records, pictures), *open_lines(undecided))))
     print_line(
         f"{counted(len(records), 'decision')} in {file}. It has names, places of faces and reference pictures: keep it private."
     )
 
 
-async def _import(settings: Settings, store: Store, lines: Sequence[Line]) -> ImportedDecisions:
-    done = await import_lines(store, reference_folder(settings), lines, utc_now())
+async def _import(
+    settings: Settings, store: Store, lines: Sequence[Line], undecided: Sequence[OpenPicture]
+) -> ImportedDecisions:
+    done = await import_lines(store, reference_folder(settings), lines, utc_now(), undecided)
     if done.forgotten:
         await erase_rest(settings, store, author_of(""))
     return done
@@ -183,16 +194,16 @@ def import_file(
         content = file.expanduser().read_bytes()
     except OSError as error:
         raise RequestError(f"{file} cannot be read ({error.strerror})", status=400) from error
-    lines, settings = from_lines(content), load_settings()
+    lines, undecided, settings = from_lines(content), open_pictures_in(content), load_settings()
 
     async def preview() -> ImportedDecisions:
         async with open_reading(settings) as store:
-            return await store.read(preview_import, lines)
+            return await store.read(preview_import, lines, undecided)
 
     if dry_run:
         done = asyncio.run(preview())
     else:
-        done = asyncio.run(with_own_store(settings, lambda store: _import(settings, store, lines)))
+        done = asyncio.run(with_own_store(settings, lambda store: _import(settings, store, lines, undecided)))
     if json:
         print_json(done)
         return
@@ -201,5 +212,7 @@ def import_file(
         people = counted(done.forgotten, "person", "people")
         print_line(f"{people} would be forgotten." if dry_run else f"{people} forgotten: nothing brings the data back.")
     print_line(f"{counted(done.added, 'decision')} {told}, {done.known} here already.")
+    if done.open_pictures:
+        print_line(f"{counted(done.open_pictures, 'reference picture')} {told}, of which a review asks whose they are.")
     for there, here in done.renumbered:
         print_line(f"Identity {there} of the file is identity {here} here.")

@@ -28,16 +28,18 @@ from immich_facesets.moderation.importing import (
     shared_numbers,
     translation,
 )
+from immich_facesets.moderation.open_pictures import OpenPicture, as_line
 from immich_facesets.moderation.records import Line, Record
 from immich_facesets.moderation.steps import facts_with
 from immich_facesets.names import name_key
 from service.store.decisions import all_records, finder, record_decision
 from service.store.erasing import forget_person
-from service.store.forgotten import forgotten_places, places_here
+from service.store.forgotten import forgotten_in, forgotten_places, places_here
 from service.store.identities import all_memberships
 from service.store.imported_faces import IMPORTED
 from service.store.moderation import apply_step, faces_in_pictures, facts_of
 from service.store.reference_pictures import KeptPicture, ids_of, insert_picture
+from service.store.review_items import ask_open_references
 from service.store.runs import highest_number
 from service.store.spaces import active_space
 from service.store.tables import identities, imported_faces, memberships, people
@@ -48,13 +50,14 @@ class ImportedDecisions(msgspec.Struct, frozen=True):
     How an import ended.
 
     ``known``: lines that were here already. ``renumbered``: pairs of a number there and here, where they differ.
-    ``forgotten``: how many people were forgotten by that.
+    ``forgotten``: how many people were forgotten by that. ``open_pictures``: reference pictures that a review asks about.
     """
 
     added: int
     known: int
     renumbered: tuple[tuple[int, int], ...] = ()
     forgotten: int = 0
+    open_pictures: int = 0
 
 
 def import_decisions(
@@ -62,14 +65,15 @@ def import_decisions(
     lines: Sequence[Line],
     now: datetime,
     pictures: Mapping[str, KeptPicture] = {},
+    undecided: Sequence[OpenPicture] = (),
 ) -> ImportedDecisions:
     """
     Append the decisions that are not here yet, and apply them: the commit point of an import.
 
-    ``pictures``: the reference pictures of the lines, whose files are there, by their digests.
+    ``pictures``: the reference pictures of the lines and of ``undecided``, whose files are there, by their digests.
     """
     before = {one.decision_id: one for one in all_records(tx)}
-    new, numbers = _plan(tx, lines, before)
+    new, numbers = _plan(tx, lines, before, undecided)
     ids = {one.uid: one.decision_id for one in before.values()}
     added: dict[int, Record] = {}
     for line in new:
@@ -102,11 +106,30 @@ def import_decisions(
             members,
         )
     _add_pictures(tx, added, pictures)
+    asked = _new_pictures(tx, [one for one in undecided if one.digest in pictures])
+    for one in asked:
+        rival = None if one.rival is None else numbers.get(one.rival)
+        insert_picture(tx, pictures[one.digest], numbers[one.sent_for], one.made_at, rival=rival)
     forgets = {number: one.decision for number, one in added.items() if isinstance(one.decision, Forget)}
     _apply(tx, before, {number: one for number, one in added.items() if number not in forgets}, now)
     for number, forget in forgets.items():
         forget_person(tx, number, forget, now, further=places_here(tx, forget))
-    return _answer(lines, new, numbers)
+    if asked and active_space(tx) is not None:
+        ask_open_references(tx)
+    return _answer(lines, new, numbers, len(asked))
+
+
+def _new_pictures(tx: Connection, undecided: Sequence[OpenPicture]) -> list[OpenPicture]:
+    """Return the pictures of which nothing is here: neither a row, nor a decision, nor that their person was forgotten."""
+    made = (one.decision for one in all_records(tx))
+    decided = {one.digest for one in made if isinstance(one, ReferencePicture)}
+    return [
+        one
+        for one in undecided
+        if one.digest not in decided
+        and not ids_of(tx, [one.digest])
+        and not forgotten_in(tx, one.face.sha256, [one.face.box])
+    ]
 
 
 def _add_pictures(tx: Connection, added: Mapping[int, Record], pictures: Mapping[str, KeptPicture]) -> None:
@@ -117,25 +140,27 @@ def _add_pictures(tx: Connection, added: Mapping[int, Record], pictures: Mapping
             insert_picture(tx, pictures[made.digest], made.identity, one.made_at)
 
 
-def preview_import(tx: Connection, lines: Sequence[Line]) -> ImportedDecisions:
+def preview_import(tx: Connection, lines: Sequence[Line], undecided: Sequence[OpenPicture] = ()) -> ImportedDecisions:
     """Return what an import would add; nothing is written."""
-    new, numbers = _plan(tx, lines, {one.decision_id: one for one in all_records(tx)})
-    return _answer(lines, new, numbers)
+    new, numbers = _plan(tx, lines, {one.decision_id: one for one in all_records(tx)}, undecided)
+    return _answer(lines, new, numbers, len(_new_pictures(tx, undecided)))
 
 
-def _answer(lines: Sequence[Line], new: Sequence[Line], numbers: Mapping[int, int]) -> ImportedDecisions:
+def _answer(
+    lines: Sequence[Line], new: Sequence[Line], numbers: Mapping[int, int], open_pictures: int
+) -> ImportedDecisions:
     differing = tuple(sorted((there, here) for there, here in numbers.items() if there != here))
     forgotten = sum(isinstance(line.decision, Forget) for line in new)
-    return ImportedDecisions(len(new), len(lines) - len(new), differing, forgotten)
+    return ImportedDecisions(len(new), len(lines) - len(new), differing, forgotten, open_pictures)
 
 
 def _plan(
-    tx: Connection, lines: Sequence[Line], before: Mapping[int, Record]
+    tx: Connection, lines: Sequence[Line], before: Mapping[int, Record], undecided: Sequence[OpenPicture]
 ) -> tuple[Sequence[Line], Mapping[int, int]]:
     """Return the lines that are not here, and the number here of each identity; before a first grouping no face tells it."""
     known = {one.uid: one for one in before.values()}
     new = _without_forgotten(tx, [line for line in lines if line.uid not in known])
-    found = [_with_places(tx, line) for line in new]
+    found = [_with_places(tx, line) for line in (*new, *map(as_line, undecided))]
     owner_of = _owners(tx, {ref for line in found for ref in _refs(line)})
     used = {*tx.scalars(select(identities.c.number)), *(n for one in before.values() for n in numbers_in(one.decision))}
     shared = shared_numbers(lines, known)

@@ -12,11 +12,13 @@ import structlog
 from builders import INFO, NOON, RECIPE
 from identify_scene import FakeEmbedder, IdentifyScene, identifying, library_of, picture_of
 from moderated_library import BY, Moderated
+from msgspec.structs import replace as replace_struct
 from sqlalchemy import Connection, select
 
 from immich_facesets.errors import ItemError, RequestError, SetupError
 from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import Label
+from immich_facesets.moderation.open_pictures import open_lines, open_pictures_in
 from immich_facesets.moderation.records import Author, CarriedPicture, from_lines, to_lines
 from immich_facesets.moderation.requests import (
     AssignReference,
@@ -32,7 +34,7 @@ from immich_facesets.moderation.requests import (
 from immich_facesets.review.finding import find_items
 from immich_facesets.spaces import OperatingPoints
 from service.files.references import ReferenceFolder
-from service.moderation.decisions import carried_pictures, import_lines
+from service.moderation.decisions import carried_pictures, import_lines, open_pictures
 from service.moderation.references import References, tidy_references
 from service.passes.context import PassContext
 from service.passes.embed_references import embed_references
@@ -41,7 +43,7 @@ from service.reports.library import library_reads
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.proposals import Proposals
 from service.settings import Settings
-from service.store import identities, reference_pictures
+from service.store import identities, moderation, reference_pictures
 from service.store import tables as t
 from service.store.browsing.identity_faces import faces_by_column
 from service.store.browsing.identity_lists import IdentityFilter, identity_page
@@ -49,6 +51,7 @@ from service.store.browsing.kept import Kept
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
 from service.store.database import Store, migrate, open_engine
+from service.store.decision_imports import preview_import
 from service.store.face_tables import face_table
 from service.store.faces import read_library
 from service.store.folders import stored_sources
@@ -426,6 +429,65 @@ async def test_an_export_of_decisions_carries_the_pictures_to_another_installati
         assert there.read_now(vectors_of, one.reference_id) == store.read_now(vectors_of, 1)
         assert there.read_now(identities.labels)[number] == "Zoe"
         there.close()
+
+
+async def test_an_export_carries_open_pictures_and_originals_to_another_installation(
+    store: Store, tmp_path: Path
+) -> None:
+    async with referring(store, tmp_path) as at:
+        anna, ben = at.scene.number(ANNA), at.scene.number(BEN)
+        new = await at.add(picture_of(ANNA), NewPerson(label="Zoe"), keeps_original=True)
+        await at.add(picture_of(BEN), ben, keeps_original=True)
+        pictures = await carried_pictures(store, at.folder, has_originals=True)
+        content = b"".join(
+            (*to_lines(at.library.records(), pictures), *open_lines(await open_pictures(store, pictures)))
+        )
+        engine = open_engine(f"sqlite:///{tmp_path / 'there.db'}")
+        migrate(engine)
+        there, folder = Store(engine), ReferenceFolder(tmp_path / "there" / "references")
+        library_of(there)
+        lines, undecided = from_lines(content), open_pictures_in(content)
+        assert there.read_now(preview_import, lines, undecided).open_pictures == 1
+        for count in (1, 0):
+            done = await import_lines(there, folder, lines, NOON, undecided)
+            assert done.open_pictures == count
+        (one,) = there.read_now(references_of, anna)
+        assert (one.identity, one.rival, one.is_open) == (new.identity, anna, True)
+        (asked,) = there.read_now(review_page, Slice(9)).page.items
+        assert (asked.item.reference, asked.item.identities) == (one.reference_id, (new.identity, anna))
+        for number, who in ((anna, ANNA), (ben, BEN)):
+            (one,) = there.read_now(references_of, number)
+            assert one.picture.original is not None
+            assert folder.read(one.picture.original) == picture_of(who)
+        removed = there.write_now(moderation.decide, [RemoveReference(reference=asked.item.reference or 0)], BY, NOON)
+        assert removed.kinds == ("reference",)
+        assert (await import_lines(there, folder, lines, NOON, undecided)).open_pictures == 0, "it was answered here"
+        there.close()
+
+
+async def test_an_open_picture_of_a_person_who_was_forgotten_is_not_taken_in(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        number = (await at.add(picture_of(ZOE), NewPerson(label="Zoe"))).identity
+        asked = await at.add(picture_of(ZOE, 5), at.scene.number(ANNA), box=Box(0, 100, 300, 400))
+        undecided = await open_pictures(store, await carried_pictures(store, at.folder))
+        assert [one.sent_for for one in undecided] == [asked.identity]
+        at.library.decide(ForgetPerson(identity=number, confirm=number), by=Author("anna", "command"))
+        done = await import_lines(store, at.folder, [], NOON, undecided)
+        assert (done.open_pictures, at.count()) == (0, 0)
+
+
+async def test_a_line_with_another_original_than_its_face_is_refused(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        await at.add(picture_of(ANNA), NewPerson(label="Zoe"), keeps_original=True)
+        await at.add(picture_of(BEN), at.scene.number(BEN), keeps_original=True)
+        pictures = await carried_pictures(store, at.folder, has_originals=True)
+        other = {digest: replace_struct(one, original=b"another") for digest, one in pictures.items()}
+        with pytest.raises(RequestError, match="line 2 has another reference picture"):
+            from_lines(b"".join(to_lines(at.library.records(), other)))
+        with pytest.raises(RequestError, match="line 1 has another original"):
+            open_pictures_in(b"".join(open_lines(await open_pictures(store, other))))
+        with pytest.raises(RequestError, match="line 2 is no open picture"):
+            open_pictures_in(b'\n{"version": 1, "open_picture": {}}\n')
 
 
 async def test_a_line_with_another_picture_than_its_decision_is_refused(store: Store, tmp_path: Path) -> None:
