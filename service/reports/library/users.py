@@ -142,7 +142,7 @@ class _SeenAnswers:
 
     async def face(self, face_id: int) -> FaceAnswer | None:
         found = await self._faces.one(face_id)
-        return None if found is None else msgspec.structs.replace(found, decisions=())
+        return None if found is None else msgspec.structs.replace(found, decisions=(), for_sets="")
 
     async def crop(self, name: str) -> bytes | None:
         return await self._pictures.crop(name) if await self._has_crop(name) else None

@@ -32,10 +32,10 @@ from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import (
     BirthDate,
-    Confirm,
     Cover,
     Decision,
     FaceRef,
+    ForSets,
     Ignore,
     Merge,
     Part,
@@ -160,7 +160,7 @@ async def test_a_merge_of_others_is_not_told(shared: Store, user_database: UserD
 async def test_a_moderators_words_are_shown_without_the_decisions(shared: Store, user_database: UserDatabase) -> None:
     face = shared.read_now(face_in_pictures_of, BOTH, ANNA)
     ref = FaceRef(face.sha256, Box(face.x1, face.y1, face.x2, face.y2))
-    decide(shared, BirthDate(identity=LABELLED, birth_date="1980-02-03"), Confirm(identity=BOTH, faces=(ref,)))
+    decide(shared, BirthDate(identity=LABELLED, birth_date="1980-02-03"), ForSets(identity=BOTH, faces=(ref,)))
     reads = reads_of(user_database, ANNA)
     labelled = await reads.identity(LABELLED)
     assert labelled is not None
@@ -171,6 +171,7 @@ async def test_a_moderators_words_are_shown_without_the_decisions(shared: Store,
     assert told is not None
     assert whole is not None
     assert (len(whole.decisions), told.decisions) == (1, ())
+    assert (whole.for_sets, told.for_sets) == ("included", "")
 
 
 async def test_a_stranger_is_left_out_for_everybody(shared: Store, user_database: UserDatabase) -> None:
