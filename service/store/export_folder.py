@@ -58,10 +58,7 @@ def barred_identities(tx: Connection) -> frozenset[int]:
     """Return the identities that must not be exported, and those that were merged into them."""
     is_barred = or_(identities.c.never_export.is_(True), identities.c.is_stranger.is_(True))
     barred = set(tx.scalars(select(identities.c.number).where(is_barred)))
-    merged = tx.execute(
-        select(identities.c.number, identities.c.merged_into).where(identities.c.merged_into.is_not(None))
-    )
-    return frozenset(barred | {row.number for row in merged if row.merged_into in barred})
+    return frozenset(barred | {number for number, into in _merged(tx) if into in barred})
 
 
 def switched_off(tx: Connection) -> frozenset[tuple[int, str]]:
@@ -69,9 +66,16 @@ def switched_off(tx: Connection) -> frozenset[tuple[int, str]]:
     has_any = cast(identities.c.profiles_off, String) != "[]"
     rows = tx.execute(select(identities.c.number, identities.c.profiles_off).where(has_any))
     off = {row.number: row.profiles_off for row in rows}
-    merged = tx.execute(select(identities.c.number, identities.c.merged_into).where(identities.c.merged_into.in_(off)))
-    off |= {row.number: off[row.merged_into] for row in merged}
+    off |= {number: off[into] for number, into in _merged(tx) if into in off}
     return frozenset((number, profile) for number, profiles in off.items() for profile in profiles)
+
+
+def _merged(tx: Connection) -> list[tuple[int, int]]:
+    """Return each number that was merged, with the one that it leads to."""
+    rows = tx.execute(
+        select(identities.c.number, identities.c.merged_into).where(identities.c.merged_into.is_not(None))
+    )
+    return [(row.number, row.merged_into) for row in rows]
 
 
 def unwanted_now(tx: Connection) -> Unwanted:

@@ -42,7 +42,8 @@ BOUNDED = {
     "set(sources)", "asset_ids", "others",  # parts of chunks
     "items", "tried",  # a page of failures; the places of one picture
     "{source for source, _ in known}", "_CRASHED", "_KINDS", "reasons", "holding", "lost", "of_known", "filled",  # sources, constants, subqueries
-    "numbers", "traces.numbers", "(GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS)",  # of one person, merged ones too; constants
+    "numbers", "traces.numbers",  # of one person, merged ones too
+    "(GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS, _ANSWERED)", "(VERSION, VERSION_OF_ASSETS)",  # constants
 }  # fmt: skip
 """The expressions that a statement may list."""
 

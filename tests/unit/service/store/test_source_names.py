@@ -77,8 +77,10 @@ def test_a_merge_is_the_only_kind_of_decision_that_names_people() -> None:
         ("Forget", "marks"),
     }  # of accounts, which stay when a source is renamed
     profiles = {("Merge", "profiles_off"), ("Profiles", "off")}
+    eras = {("Eras", "name"), ("Eras", "eras")}
     assert texts == {
         *labels,
+        *eras,
         *digests,
         *profiles,
         ("BirthDate", "birth_date"),

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from immich_facesets.errors import FacesetsError, ItemError, SetupError, TransientError
 from service.remote.pacing import Pacer
-from service.sources.immich.api_errors import AnswerError, message_of, retry_after_of
+from service.sources.immich.api_errors import AnswerError, KeyRefusedError, message_of, retry_after_of
 from service.sources.immich.client import ImmichClient
 from service.sources.immich.conversion import instant
 
@@ -152,7 +152,7 @@ async def test_a_circle_of_redirects_ends() -> None:
         (always(200, b'{"major": 3, "mi'), AnswerError, "not JSON"),
         (always(200, b'{"version": "3.1.0"}'), SetupError, "a way this program does not know"),
         (always(401, b"<html>"), SetupError, "a login before"),
-        (always(401, b'{"message":"Invalid API key"}'), SetupError, "API key of user 'anna'"),
+        (always(401, b'{"message":"Invalid API key"}'), KeyRefusedError, "API key of user 'anna'"),
         (always(403, b"<html>blocked</html>"), SetupError, "proxy or firewall"),
         (always(404, b"404 page not found"), AnswerError, "not in Immich's words"),
         (always(413, b""), SetupError, "HTTP 413"),
