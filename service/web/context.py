@@ -28,8 +28,9 @@ class WebContext:
     The values and callables that the HTTP handlers need.
 
     ``library`` answers what the library holds, ``decisions`` makes decisions, ``references`` adds reference pictures, and
-    ``eras`` changes eras. ``identify(picture, limit)`` names its faces. ``whole_picture(sha256)`` returns one of the library, reduced, as JPEG. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job; it
-    returns None where one runs, and raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
+    ``eras`` changes eras. ``identify(picture, limit)`` names its faces. ``whole_picture(sha256, user)`` returns one of the
+    library, for a user one of the own source, reduced, as JPEG. ``answers`` keeps those to other writes.
+    ``request_job(kind, source)`` starts a job; it returns None where one runs, and raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
     gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
@@ -51,7 +52,7 @@ class WebContext:
     eras: EraCalls
     answers: KeptAnswers
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]]
-    whole_picture: Callable[[str], Awaitable[bytes | None]]
+    whole_picture: Callable[[str, str | None], Awaitable[bytes | None]]
     token: str | None = field(repr=False)
     request_job: Callable[[JobKind, str | None], Begun | None]
     cancel_job: Callable[[int], bool]

@@ -169,6 +169,7 @@ class Scene:
     eras: EraCalls = field(default_factory=invented_eras)
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]] = invented_identification
     picture: Callable[[str], Awaitable[bytes | None]] = invented_picture
+    picture_askers: list[str | None] = field(default_factory=list)
     references: ReferenceCalls = field(default_factory=invented_references)
     answers: KeptAnswers = field(default_factory=no_answers)
     facts: StatusFacts = field(default_factory=StatusFacts)
@@ -204,7 +205,8 @@ class Scene:
         begun.set_result(self.begins)
         return begun
 
-    async def whole_picture(self, sha256: str) -> bytes | None:
+    async def whole_picture(self, sha256: str, user: str | None) -> bytes | None:
+        self.picture_askers.append(user)
         if self.trouble is not None:
             raise self.trouble
         return await self.picture(sha256)

@@ -44,15 +44,19 @@ class WholePictures:
         with disk_trouble(self._folder):
             await asyncio.to_thread(discard, self._folder)
 
-    async def show(self, sha256: str) -> bytes | None:
+    async def show(self, sha256: str, user: str | None = None) -> bytes | None:
         """
         Return a picture as JPEG, upright; None where no face of it is known, or no source has it.
 
+        A ``user`` is shown what the own source has, and never told that another one has the same bytes.
+
         ``TransientError`` where neither source nor embedder answer now, ``ItemError`` where it cannot be read.
         """
-        found = await self._context.store.read(whole_picture, sha256)
+        found = await self._context.store.read(whole_picture, sha256, user)
         if found is None:
             self._kept.pop(sha256, None)
+            return None
+        if user is not None and not found.places:
             return None
         if sha256 in self._kept:
             self._kept.move_to_end(sha256)

@@ -21,12 +21,18 @@ class WholePicture:
     places: tuple[Asset, ...]
 
 
-def whole_picture(tx: Connection, sha256: str) -> WholePicture | None:
-    """Return a picture with a face in the space in use; None for every other."""
+def whole_picture(tx: Connection, sha256: str, source: str | None = None) -> WholePicture | None:
+    """
+    Return a picture with a face in the space in use; None for every other.
+
+    With ``source``, the assets of that source alone are its places: others may have the same bytes.
+    """
     content = tx.execute(_picture(tx, sha256)).first()
     if content is None:
         return None
-    here = (assets.c.content == sha256, assets.c.is_gone.is_(False), assets.c.is_offline.is_(False))
+    here = [assets.c.content == sha256, assets.c.is_gone.is_(False), assets.c.is_offline.is_(False)]
+    if source is not None:
+        here.append(assets.c.source == source)
     rows = tx.execute(select(assets).where(*here).order_by(assets.c.source, assets.c.asset_id))
     return WholePicture(sha256, content.width, content.height, tuple(asset_from_row(row) for row in rows))
 

@@ -10,7 +10,7 @@ from service.web.context import CONTEXT
 from service.web.etags import is_current
 from service.web.library.addresses import CROP_NAME, THUMBNAIL_SIDES
 from service.web.routes import Access, Answer, Route
-from service.web.viewers import library_of
+from service.web.viewers import VIEWER, library_of
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -35,7 +35,7 @@ async def get_picture(request: web.Request) -> web.StreamResponse:
     if SHA256.fullmatch(sha256) is None:
         raise _no_picture()
     is_seen = await library_of(request).has_picture(sha256)
-    image = await request.app[CONTEXT].whole_picture(sha256) if is_seen else None
+    image = await request.app[CONTEXT].whole_picture(sha256, request[VIEWER].user) if is_seen else None
     if image is None:
         raise _no_picture()
     return picture_answer(request, image, sha256)

@@ -136,9 +136,13 @@ async def test_a_whole_picture_that_a_user_does_not_see_is_not_there() -> None:
     async def nothing(_: str) -> bool:
         return False
 
-    address = f"/api/pictures/{'3a' * 32}"
-    async with visit_as_user() as client, client.get(address) as answer:
-        assert answer.status == 200
+    address, scene = f"/api/pictures/{'3a' * 32}", Scene()
+    async with visit_as_user(scene) as client:
+        async with client.get(address) as answer:
+            assert answer.status == 200
+        async with client.get(address, headers=BEARER) as answer:
+            assert answer.status == 200
+    assert scene.picture_askers == ["anna", None], "a user is shown what the own source has"
     blind = Scene(library_for=lambda user: replace(reads_of(user), has_picture=nothing))
     async with visit_as_user(blind) as client:
         for headers in ({}, {"If-None-Match": "*"}, {"If-None-Match": f'"{"3a" * 32}"'}):
