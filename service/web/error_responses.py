@@ -11,6 +11,7 @@ from service.web.base_path import is_of_api, outside_base
 from service.web.pages.shell import frame_of
 from service.web.problems import REASONS, problem_response
 from service.web.request_guard import REQUEST_ID, request_id, wants_html
+from service.web.viewers import ADMINISTRATOR, VIEWER
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +21,8 @@ MESSAGES = {
     405: "This address does not take this method.",
     413: "The request is too large.",
 }
+
+NOT_NOW = "This cannot be done now. Try again later, and tell the administrator if it stays so."
 
 TITLES = {
     403: "Not allowed",
@@ -63,15 +66,17 @@ def _answer_refusal(request: web.Request, refusal: web.HTTPException) -> web.Res
 
 
 def _answer_error(request: web.Request, error: FacesetsError) -> web.Response:
+    """Return the response to an error. A user is not told what is away, or where it is."""
+    message = str(error) if request.get(VIEWER, ADMINISTRATOR).is_administrator else NOT_NOW
     match error:
         case TransientError():
-            return error_answer(request, 503, "unavailable", str(error), retry_after=error.retry_after or 5)
+            return error_answer(request, 503, "unavailable", message, retry_after=error.retry_after or 5)
         case ItemError():
             return error_answer(request, 422, error.reason, str(error))
         case RequestError():
             return error_answer(request, error.status, REASONS.get(error.status, "refused"), str(error))
         case _:
-            return error_answer(request, 503, "setup", str(error))
+            return error_answer(request, 503, "setup", message)
 
 
 def _route_of(request: web.Request) -> str:

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from invented_reads import reads_of
 from web_scene import BEARER, HTML, KEYS, TOKEN, Scene, address_of, visit
 
+from immich_facesets.errors import SetupError, TransientError
 from service.web import examples
 from service.web.library.reads import LibraryReads
 from service.web.routes import Access, Route
@@ -239,3 +240,15 @@ async def test_a_refused_page_leads_back_to_the_people() -> None:
             assert answer.status == 404
         assert "/system" not in text
         assert "Signed in as" in text
+
+
+@pytest.mark.parametrize("trouble", [TransientError("nobody answers at immich.lan"), SetupError("immich.lan is wrong")])
+async def test_what_is_away_is_told_to_the_administrator_alone(trouble: Exception) -> None:
+    async def away(_: str) -> bytes:
+        raise trouble
+
+    async with visit_as_user(Scene(picture=away)) as client:
+        for headers, is_told in (({}, False), (BEARER, True)):
+            async with client.get(f"/api/pictures/{'3a' * 32}", headers=headers) as answer:
+                assert answer.status == 503
+                assert ("immich.lan" in await answer.text()) == is_told
