@@ -25,7 +25,7 @@ from service.remote.transport import CountRequest
 from service.settings import Settings
 from service.source_registry import FolderSources
 from service.sources import Source
-from service.sources.immich import ImmichSource, ServerGuards, build_immich_source
+from service.sources.immich import ServerGuards, build_immich_source
 from service.sources.immich.key_owner import KeyOwners
 from service.storage import (
     OPEN_TO_OTHERS,
@@ -40,7 +40,7 @@ from service.store.folders import has_work
 from service.store.sources import bound_accounts
 from service.store.user_database import UserDatabase
 from service.sync.runner import Runner
-from service.users import User, load_users
+from service.users import User, load_users, marks_of
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +55,10 @@ def program_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """All resources that are open while a command runs."""
+    """All resources that are open while a command runs. ``users``: the Immich users, by ``marks_of``."""
 
     settings: Settings
+    users: Mapping[str, str]
     context: PassContext
     store: Store
     user_database: UserDatabase
@@ -68,11 +69,6 @@ class App:
     runner: Runner
     metrics: Metrics
     child: EmbedderChild | None
-
-    @property
-    def users(self) -> frozenset[str]:
-        """The names of the Immich users."""
-        return frozenset(name for name, source in self.sources.items() if isinstance(source, ImmichSource))
 
     @property
     def key_owners(self) -> KeyOwners:
@@ -158,7 +154,8 @@ async def open_app(
         child, pool = await _open_embedders(settings, board, metrics, stack, embedder_environ or {})
         runner = Runner(context, sources, pool, tree, metrics, program_version(), update_sources=folders.update)
         _spare_collector()
-        yield App(settings, context, store, user_database, board, sources, pool, tree, runner, metrics, child)
+        marks = marks_of(users)
+        yield App(settings, marks, context, store, user_database, board, sources, pool, tree, runner, metrics, child)
 
 
 def _spare_collector() -> None:

@@ -1,5 +1,7 @@
 """The Immich users of this service: their names here and their API keys, from the settings or a TOML file."""
 
+import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -32,6 +34,11 @@ class _UsersFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     users: dict[str, _UserEntry]
+
+
+def marks_of(users: Collection[User]) -> dict[str, str]:
+    """Return a digest of each user's key by name: another account has another key, whatever it is called."""
+    return {user.name: hashlib.sha256(user.api_key.get_secret_value().encode()).hexdigest() for user in users}
 
 
 def load_users(settings: Settings) -> tuple[User, ...]:

@@ -37,7 +37,8 @@ class WebContext:
     ids of sessions that were logged out, with their expiry; ``keep_ended`` keeps them for the next start.
     ``login_links`` are those that sign in once. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
 
-    ``users`` are the Immich users of the settings now, and ``library_for(user)`` answers what one of them may see.
+    ``users`` are the Immich users of the settings now, each with a text that is another one where the name is given to
+    another account. ``library_for(user)`` answers what one of them may see.
     ``user_of_key`` returns the user that an Immich API key belongs to, and None for a key that Immich refuses.
     ``RequestError`` (403) says why another key signs nobody in, ``TransientError`` that Immich does not answer.
     """
@@ -45,7 +46,7 @@ class WebContext:
     board: ProgressBoard
     library: LibraryReads
     library_for: Callable[[str], LibraryReads]
-    users: Callable[[], frozenset[str]]
+    users: Callable[[], Mapping[str, str]]
     user_of_key: Callable[[SecretStr], Awaitable[str | None]]
     decisions: DecisionCalls
     references: ReferenceCalls

@@ -19,20 +19,24 @@ USER_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session of ours that has not expired: its id, its expiry in seconds since 1970, and whose it is."""
+    """A session of ours that has not expired: its id, its expiry in seconds since 1970, whose it is, and the user's mark."""
 
     id: str
     expiry: int
     viewer: Viewer
+    mark: str
 
 
 class Keyring:
     """
     The token, and the sessions derived from it.
 
-    A session is ``<id>.<expiry>.<user>.<signature>``. ``user`` is the name in base64, empty for the administrator. Sessions
-    survive a restart, and a new token ends them all. Only the ids of sessions that were ended by a logout are kept,
-    until they would have expired: ``ended`` has those of before. ``users`` are those whose sessions count now.
+    A session is ``<id>.<expiry>.<user>.<mark>.<signature>``. ``user`` is the name in base64, empty for the administrator.
+    Sessions survive a restart, and a new token ends them all. Only the ids of sessions that were ended by a logout are kept,
+    until they would have expired: ``ended`` has those of before.
+
+    ``users`` are those whose sessions count now, each with what tells a namesake from them: a name may be given to another
+    account. The mark is made of that.
     """
 
     def __init__(
@@ -41,10 +45,10 @@ class Keyring:
         clock: Callable[[], float],
         ended: Mapping[str, int] | None = None,
         *,
-        users: Callable[[], frozenset[str]] = frozenset,
+        users: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._token = None if token is None else token.encode()
-        self._key = hmac.digest(self._token or b"", b"immich-facesets session 3", "sha256")
+        self._key = hmac.digest(self._token or b"", b"immich-facesets session 4", "sha256")
         self._clock = clock
         self._ended = dict(ended or {})
         self._users = users
@@ -60,7 +64,7 @@ class Keyring:
     def issue(self, viewer: Viewer = ADMINISTRATOR) -> str:
         """Return the cookie of a new session."""
         expiry = int(self._clock()) + session_seconds(viewer)
-        session = f"{secrets.token_hex(16)}.{expiry}.{_encoded(viewer)}"
+        session = f"{secrets.token_hex(16)}.{expiry}.{_encoded(viewer)}.{self._mark(viewer)}"
         return f"{session}.{self._sign(session)}"
 
     def viewer_in(self, cookie: str) -> Viewer | None:
@@ -69,7 +73,8 @@ class Keyring:
         if session is None or session.id in self._ended:
             return None
         viewer = session.viewer
-        return viewer if viewer.user is None or viewer.user in self._users() else None
+        is_known = viewer.user is None or viewer.user in self._users()
+        return viewer if is_known and hmac.compare_digest(session.mark, self._mark(viewer)) else None
 
     def end(self, cookie: str) -> Mapping[str, int] | None:
         """Return all ended sessions with their expiry, this one too, to be kept; None when it is none of ours."""
@@ -85,8 +90,8 @@ class Keyring:
         session, _, signature = cookie.rpartition(".")
         if not hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), self._sign(session).encode()):
             return None
-        identity, expiry, user = session.split(".")
-        return Session(identity, int(expiry), _decoded(user)) if int(expiry) > self._clock() else None
+        identity, expiry, user, mark = session.split(".")
+        return Session(identity, int(expiry), _decoded(user), mark) if int(expiry) > self._clock() else None
 
     def shows_bearer(self, request: web.Request) -> bool:
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
@@ -101,6 +106,11 @@ class Keyring:
 
     def is_administrator(self, request: web.Request) -> bool:
         return self.viewer_of(request) == ADMINISTRATOR
+
+    def _mark(self, viewer: Viewer) -> str:
+        if viewer.user is None:
+            return ""
+        return self._sign(f"mark {self._users().get(viewer.user, '')}")[:32]
 
     def _sign(self, session: str) -> str:
         return hmac.new(self._key, session.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()

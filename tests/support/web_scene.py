@@ -179,7 +179,7 @@ class Scene:
     trouble: Exception | None = None
     library_for: Callable[[str], LibraryReads] = reads_of
     keys: dict[str, str] = field(default_factory=lambda: dict(KEYS))
-    users: frozenset[str] = frozenset({"anna", "ben"})
+    users: dict[str, str] = field(default_factory=lambda: {user: f"account of {user}" for user in KEYS.values()})
     ended_sessions: dict[str, int] = field(default_factory=dict)
     login_links: LoginLinks = field(default_factory=lambda: LoginLinks(time.monotonic))
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from embedder.settings import EmbedderSettings
 from embedder.settings import load_settings as load_embedder_settings
@@ -13,7 +14,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.runtime.settings import known_names
 from immich_facesets.spaces import BUFFALO_L, OPERATING_POINTS, OperatingPoints
 from service.settings import EMBEDDER_NAMES, Settings, load_settings
-from service.users import load_users
+from service.users import User, load_users, marks_of
 
 KEY = "k" * 43
 
@@ -370,3 +371,9 @@ def test_a_users_file_that_is_wrong_is_told(text: str, said: str, tmp_path: Path
 def test_a_users_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="FACESETS_USERS_FILE names a file that cannot be read"):
         load_users(read(IMMICH_URL="http://immich:2283", FACESETS_USERS_FILE=str(tmp_path / "none.toml")))
+
+
+def test_another_key_under_the_same_name_has_another_mark_that_does_not_tell_it() -> None:
+    first, second = (marks_of([User(name="anna", api_key=SecretStr(key))])["anna"] for key in ("key-1", "key-2"))
+    assert first != second
+    assert "key" not in first

@@ -164,11 +164,11 @@ def test_a_session_ends_by_time_by_a_logout_and_by_a_new_token() -> None:
     assert cookie != other
     assert ring.viewer_in(cookie)
     assert not Keyring("second", lambda: now).viewer_in(cookie)
-    identity, expiry, _, signature = cookie.split(".")
+    identity, expiry, _, _, signature = cookie.split(".")
     forgeries = [
-        f"{identity}.{int(expiry) + 1}..{signature}",
-        f"{identity}.{expiry}..{'0' * 64}",
-        f"x.{expiry}..{signature}",
+        f"{identity}.{int(expiry) + 1}...{signature}",
+        f"{identity}.{expiry}...{'0' * 64}",
+        f"x.{expiry}...{signature}",
     ]
     for forged in (*forgeries, expiry, "", ".", "..", "x.y", "x.y.z", "\udcff.\udcff.\udcff"):
         assert not ring.viewer_in(forged), forged

@@ -12,7 +12,7 @@ ANNA, BEN = Viewer("anna"), Viewer("ben")
 
 
 def ring_of(*users: str, token: str = "first") -> Keyring:  # noqa: S107  a word of a test
-    return Keyring(token, lambda: 1_000.0, users=lambda: frozenset(users))
+    return Keyring(token, lambda: 1_000.0, users=lambda: dict.fromkeys(users, "one account"))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
@@ -26,7 +26,7 @@ def test_a_session_names_its_user_whatever_the_name(name: str) -> None:
 
 def test_a_users_session_lasts_a_day_and_the_administrators_a_month() -> None:
     now = 1_000.0
-    ring = Keyring("first", lambda: now, users=lambda: frozenset({"anna"}))
+    ring = Keyring("first", lambda: now, users=lambda: {"anna": "one account"})
     of_anna, of_administrator = ring.issue(ANNA), ring.issue()
     now += USER_SECONDS - 1
     assert ring.viewer_in(of_anna) == ANNA
@@ -38,28 +38,41 @@ def test_a_users_session_lasts_a_day_and_the_administrators_a_month() -> None:
 
 
 def test_a_session_of_a_user_who_is_no_longer_configured_is_over() -> None:
-    users = {"anna", "ben"}
-    ring = Keyring("first", lambda: 1_000.0, users=lambda: frozenset(users))
+    users = dict.fromkeys(("anna", "ben"), "one account")
+    ring = Keyring("first", lambda: 1_000.0, users=lambda: users)
     of_anna, of_ben = ring.issue(ANNA), ring.issue(BEN)
-    users.remove("anna")
+    del users["anna"]
     assert (ring.viewer_in(of_anna), ring.viewer_in(of_ben)) == (None, BEN)
     assert ring.viewer_in(ring.issue()) == ADMINISTRATOR, "the administrator is no user of the settings"
 
 
+def test_a_name_that_is_given_to_another_account_takes_no_session_along() -> None:
+    users = {"anna": "account of anna", "ben": "account of ben"}
+    ring = Keyring("first", lambda: 1_000.0, users=lambda: users)
+    of_anna, of_ben = ring.issue(ANNA), ring.issue(BEN)
+    users["anna"] = "account of carl"
+    assert (ring.viewer_in(of_anna), ring.viewer_in(of_ben)) == (None, BEN)
+    assert ring.viewer_in(ring.issue(ANNA)) == ANNA
+    assert ring.end(of_anna), "a logout ends it for good, though it counts no more"
+    users["anna"] = "account of anna"
+    assert ring.viewer_in(of_anna) is None
+
+
 def test_no_user_can_become_another_or_the_administrator() -> None:
     ring = ring_of("anna", "ben")
-    identity, expiry, user, signature = ring.issue(ANNA).split(".")
-    _, _, of_ben, other_signature = ring.issue(BEN).split(".")
+    identity, expiry, user, mark, signature = ring.issue(ANNA).split(".")
+    _, _, of_ben, _, other_signature = ring.issue(BEN).split(".")
     for forged in (
-        f"{identity}.{expiry}.{of_ben}.{signature}",
-        f"{identity}.{expiry}..{signature}",
-        f"{identity}.{expiry}.{signature}",
-        f"{identity}.{expiry}.{user}.{other_signature}",
-        f"{identity}.{int(expiry) + 1}.{user}.{signature}",
-        f"{identity}{expiry[0]}.{expiry[1:]}.{user}.{signature}",
-        f"{identity}.{expiry}.{user}.",
-        f"{identity}.{expiry}.{user}.{signature}.",
-        f".{identity}.{expiry}.{user}.{signature}",
+        f"{identity}.{expiry}.{of_ben}.{mark}.{signature}",
+        f"{identity}.{expiry}..{mark}.{signature}",
+        f"{identity}.{expiry}...{signature}",
+        f"{identity}.{expiry}.{user}.{signature}",
+        f"{identity}.{expiry}.{user}.{mark}.{other_signature}",
+        f"{identity}.{int(expiry) + 1}.{user}.{mark}.{signature}",
+        f"{identity}{expiry[0]}.{expiry[1:]}.{user}.{mark}.{signature}",
+        f"{identity}.{expiry}.{user}.{mark}.",
+        f"{identity}.{expiry}.{user}.{mark}.{signature}.",
+        f".{identity}.{expiry}.{user}.{mark}.{signature}",
     ):
         assert ring.viewer_in(forged) is None, forged
         assert ring.end(forged) is None, forged
