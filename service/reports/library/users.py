@@ -3,10 +3,12 @@
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 import msgspec
 
+from immich_facesets.dates import read_date
 from immich_facesets.eras.era import free_name, is_year_name, year_name
 from immich_facesets.errors import RequestError
 from service.passes.context import CROPS_FOLDER
@@ -30,7 +32,7 @@ from service.web.library.reads import LibraryReads
 MOST_USERS = 16
 """The users whose figures are kept in memory: those of the latest questions."""
 
-_AGE_NAME = re.compile(r"age_[0-9]+_[0-9]+(?:_[0-9]+)?")
+_AGE_NAME = re.compile(r"age_([0-9]+)_([0-9]+)(?:_[0-9]+)?")
 
 
 class UserLibraries:
@@ -136,7 +138,8 @@ class _SeenAnswers:
         found = (await self._identities.eras(number)).eras
         if any(era.kind == "ages" for era in found):
             answer = await self.identity(number)
-            if answer is None or answer.birth_date is None:
+            born = None if answer is None else read_date(answer.birth_date)
+            if born is None or not all(_fits(era, born) for era in found):
                 found = tuple(_without_age(era) for era in found)
         return ErasAnswer(eras=_named_by_own_years(found))
 
@@ -158,8 +161,16 @@ class _SeenAnswers:
         return found is not None and await self._store.read(has_crop, found[1], name)
 
 
+def _fits(era: Era, born: date) -> bool:
+    """Return whether the seen faces of an era can have the ages of its name, and not by another birth date alone."""
+    ages = _AGE_NAME.fullmatch(era.name)
+    if ages is None or era.from_year is None or era.to_year is None:
+        return True
+    return born.year + int(ages[1]) <= era.from_year and era.to_year <= born.year + int(ages[2]) + 1
+
+
 def _without_age(era: Era) -> Era:
-    """Return an era of a life whose birth date another source states: its ages would tell the date."""
+    """Return an era of a life whose birth date in use another source states: its ages would tell the date."""
     name = year_name(era.main_year) if _AGE_NAME.fullmatch(era.name) else era.name
     return msgspec.structs.replace(era, kind="years", name=name)
 

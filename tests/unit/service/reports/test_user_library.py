@@ -48,7 +48,7 @@ from service.reports.library.users import MOST_USERS, UserLibraries, user_reads
 from service.settings import Settings
 from service.store.database import Store, open_engine
 from service.store.decisions import record_decision
-from service.store.tables import assets, crops, era_faces, eras, memberships
+from service.store.tables import assets, births, crops, era_faces, eras, memberships, people
 from service.store.user_database import UserDatabase
 from service.web.library.identities import FacesQuery, IdentitiesQuery, NearestQuery, PageQuery
 from service.web.library.reads import LibraryReads
@@ -225,6 +225,11 @@ async def test_eras_by_age_are_told_to_those_who_know_the_birth_date(
     )
     reads = reads_of(user_database, ANNA)
     assert [(era.name, era.kind) for era in (await reads.eras(LABELLED)).eras] == [("2011", "years")]
+    write(shared, insert(people).values(source=ANNA, person_id="own", name="", is_hidden=False, identity=LABELLED))
+    for born, known in (("1987-02-03", ("2011", "years")), ("2005-07-01", (name, "ages"))):
+        own = {"source": ANNA, "account": "", "person_id": "own", "is_last": True}
+        write(shared, delete(births).where(births.c.person_id == "own"), insert(births).values(birth_date=born, **own))
+        assert [(era.name, era.kind) for era in (await reads.eras(LABELLED)).eras] == [known], born
     decide(shared, BirthDate(identity=LABELLED, birth_date="2007-02-03"))
     assert [(era.name, era.kind) for era in (await reads.eras(LABELLED)).eras] == [(name, "ages")]
 
