@@ -88,7 +88,7 @@ class ActiveDecisions:
         self.covers: dict[int, FaceRef | None] = {}
         self.references: dict[str, int] = {}
         self.eras: dict[int, dict[FaceRef, EraPin]] = {}
-        self._anchors: dict[int, list[int]] = {}
+        self._anchors: dict[int, Sequence[FaceRef]] = {}
 
     def enter(self, decision_id: int, decision: Decision) -> None:  # noqa: C901, PLR0912, PLR0915 one flat arm for each kind of decision
         match decision:
@@ -203,11 +203,11 @@ class ActiveDecisions:
         """Enter the members that identities had when a decision mentioned them; later ones replace earlier ones."""
         for part in parts:
             self._anchors.pop(part.number, None)  # the order is that of the last mention
-            self._anchors[part.number] = self._rows(part.faces)
+            self._anchors[part.number] = part.faces
 
     def anchors(self) -> dict[int, int]:
         """Return the recorded identity of each recorded member."""
-        return {row: number for number, rows in self._anchors.items() for row in rows}
+        return {row: number for number, faces in self._anchors.items() for row in self._rows(faces)}
 
     def followed(self, number: int) -> int:
         """Return the current number of an identity, after all merges."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:  # the kinds of decisions are made of the values of this module
-    from immich_facesets.moderation.decisions import Eras, FaceRef
+    from immich_facesets.moderation.decisions import EraFace, Eras, FaceRef
 
 
 class EraSpan(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,7 +63,7 @@ def enter(pins: EraPins, decision: "Eras") -> None:
 
     Faces that it leaves where they were are pinned, too, where no earlier decision did so.
     """
-    fellows = _fellows(pins, decision)
+    fellows = _fellows(pins, decision, [one for one in decision.placed if one.was == one.now])
     for one in decision.placed:
         if one.was == one.now:
             _pin_with_fellows(pins, fellows, decision, one.face, one.now)
@@ -75,7 +75,7 @@ def enter(pins: EraPins, decision: "Eras") -> None:
 
 def take_back(pins: EraPins, decision: "Eras") -> None:
     """Pin the faces of an undone decision where they were before it, but for those that an earlier one pins."""
-    fellows = _fellows(pins, decision)
+    fellows = _fellows(pins, decision, decision.placed)
     for one in decision.placed:
         _pin_with_fellows(pins, fellows, decision, one.face, one.was)
 
@@ -88,12 +88,14 @@ def groups_of(decision: "Eras", *, is_undone: bool) -> Iterator[tuple[EraSpan, S
         yield decision.spans[era], [face for face, place, _ in places if place is not None and place.era == era]
 
 
-def _fellows(pins: EraPins, decision: "Eras") -> dict[int, EraSpan]:
+def _fellows(pins: EraPins, decision: "Eras", kept: Sequence["EraFace"]) -> dict[int, EraSpan]:
     """
-    Return for each era of before where most of its pinned faces are now.
+    Return for each era of before where most of its pinned faces are now; none where each of ``kept`` is pinned.
 
     An earlier decision may be undone, or done again, after this one: faces that joined an era meanwhile stay with it.
     """
+    if all(one.face in pins for one in kept):
+        return {}
     found: dict[int, Counter[EraSpan]] = {}
     for one in decision.placed:
         if one.was is not None and one.face in pins:
