@@ -388,3 +388,14 @@ def from_json(plain: object) -> Decision:
     except msgspec.ValidationError as error:
         raise RequestError(f"this is no decision: {error}", status=400) from error
     return decision
+
+
+def from_text(text: str) -> Decision:
+    """Return the decision from JSON as text, which is several times as fast; raises as ``from_json``."""
+    try:
+        return _DECODER.decode(text)
+    except msgspec.DecodeError as error:
+        raise RequestError(f"this is no decision: {error}", status=400) from error
+
+
+_DECODER: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(Decision)

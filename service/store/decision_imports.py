@@ -32,7 +32,7 @@ from immich_facesets.moderation.open_pictures import OpenPicture, as_line
 from immich_facesets.moderation.records import Line, Record
 from immich_facesets.moderation.steps import facts_with
 from immich_facesets.names import name_key
-from service.store.decisions import all_records, finder, record_decision
+from service.store.decisions import Finder, all_records, record_decision
 from service.store.erasing import forget_person
 from service.store.forgotten import forgotten_in, forgotten_places, places_here
 from service.store.identities import all_memberships
@@ -171,7 +171,7 @@ def _owners(tx: Connection, refs: Collection[FaceRef]) -> dict[FaceRef, int]:
     """Return the identity of each member face that one of these references leads to; none before a first grouping."""
     if (space := active_space(tx)) is None:
         return {}
-    members, find = all_memberships(tx), finder(tx, space, {ref.sha256 for ref in refs})
+    members, find = all_memberships(tx), Finder(tx, space, {ref.sha256 for ref in refs})
     return {ref: members[face] for ref in refs if (face := find(ref)) is not None and face in members}
 
 
@@ -263,5 +263,6 @@ def _apply(tx: Connection, before: Mapping[int, Record], added: Mapping[int, Rec
     numbers |= {face.identity for face in found.values() if face.identity is not None}
     recorded = {ref.sha256 for one in before.values() for ref in faces_in(one.decision)}
     recorded |= {ref.sha256 for one in before.values() for part in one.members for ref in part.faces}
-    facts = facts_of(tx, space, numbers, found, before, recorded | {ref.sha256 for ref in refs})
+    resolve = Finder(tx, space, recorded | {ref.sha256 for ref in refs})
+    facts = facts_of(tx, space, numbers, found, before, resolve)
     apply_step(tx, facts, facts_with(added, facts), now)

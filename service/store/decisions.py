@@ -1,23 +1,24 @@
 """Moderators' decisions: only ever added, and the only data here that cannot be computed again."""
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Text, case, cast, func, insert, null, select, update
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
 from immich_facesets.moderation.decisions import (
     Decision,
+    Eras,
     FaceRef,
     Forget,
     Part,
     Undo,
     faces_in,
-    from_json,
+    from_text,
     rename_source,
     to_json,
 )
@@ -80,15 +81,54 @@ def record_batch(
     )
 
 
-def all_decisions(tx: Connection) -> list[tuple[int, Decision]]:
-    """Return every decision with its number, in the order they were made."""
-    rows = tx.execute(select(decisions.c.decision_id, decisions.c.body).order_by(decisions.c.decision_id))
-    return [(row.decision_id, from_json(row.body)) for row in rows]
+ERAS = "eras"
+"""The kind of changes of eras."""
+
+TEXT = cast(decisions.c.body, Text).label("text")
+"""The body of a decision, for ``from_text``: no reader decodes it twice."""
+
+_MEMBERS = cast(decisions.c.members, Text).label("members")
+_PARTS = msgspec.json.Decoder(tuple[Part, ...] | None)
+_IS_ERAS = decisions.c.kind == ERAS
+_BODIES = (
+    case((_IS_ERAS, null()), else_=TEXT).label("text"),
+    case((_IS_ERAS, decisions.c.body["identity"].as_integer())).label("identity"),
+    case((_IS_ERAS, decisions.c.body["change"].as_string())).label("change"),
+)
+"""The bodies of all decisions but changes of eras: there may be many of these, with thousands of faces each."""
 
 
-def all_records(tx: Connection) -> list[Record]:
-    """Return every decision with who made it, when, from where and why, in the order they were made."""
-    return [_record(row) for row in tx.execute(select(decisions).order_by(decisions.c.decision_id))]
+def all_decisions(tx: Connection, *, with_eras: bool = True) -> list[tuple[int, Decision]]:
+    """Return every decision with its number, in the order they were made; ``with_eras`` as ``all_records``."""
+    bodies = (TEXT,) if with_eras else _BODIES
+    rows = tx.execute(select(decisions.c.decision_id, *bodies).order_by(decisions.c.decision_id))
+    return [(row.decision_id, _decision(row)) for row in rows]
+
+
+def all_records(tx: Connection, *, with_eras: bool = True) -> list[Record]:
+    """
+    Return every decision with who made it, when, from where and why, in the order they were made.
+
+    ``with_eras``: without it, changes of eras have no spans, faces and names; ``whole_eras`` reads those of some people.
+    """
+    bodies = (TEXT,) if with_eras else _BODIES
+    columns = (column for column in decisions.c if column.name not in {"body", "members"})
+    rows = tx.execute(select(*columns, *bodies, _MEMBERS).order_by(decisions.c.decision_id))
+    return [_record(row) for row in rows]
+
+
+def whole_eras(tx: Connection, made: Mapping[int, Decision], identities: Collection[int]) -> dict[int, Decision]:
+    """Return the changes of the eras of these identities, by number, as they were made; ``made``: without spans and faces."""
+    mine = [number for number, one in made.items() if isinstance(one, Eras) and one.identity in identities]
+    found: dict[int, Decision] = {}
+    for some in chunks(sorted(mine)):
+        rows = tx.execute(select(decisions.c.decision_id, TEXT).where(decisions.c.decision_id.in_(some)))
+        found |= {row.decision_id: from_text(row.text) for row in rows}
+    return found
+
+
+def _decision(row: Any) -> Decision:
+    return Eras(row.identity, row.change, (), ()) if row.text is None else from_text(row.text)
 
 
 def _record(row: Any) -> Record:
@@ -97,12 +137,12 @@ def _record(row: Any) -> Record:
         decision_id=row.decision_id,
         uid=uid,
         batch=row.batch or uid,
-        decision=from_json(row.body),
+        decision=_decision(row),
         made_by=row.made_by,
         made_from=row.made_from,
         made_at=row.made_at,
         reason=row.reason,
-        members=msgspec.convert(row.members or (), tuple[Part, ...]),
+        members=_PARTS.decode(row.members or b"null") or (),
     )
 
 
@@ -118,7 +158,7 @@ def replace_record(tx: Connection, one: Record) -> None:
 
 def rename_in_decisions(tx: Connection, old: str, new: str) -> None:
     """Give the people of a source in all decisions the source's new name."""
-    for decision_id, decision in all_decisions(tx):
+    for decision_id, decision in all_decisions(tx, with_eras=False):
         renamed = rename_source(decision, old, new)
         if renamed != decision:
             mine = update(decisions).where(decisions.c.decision_id == decision_id)
@@ -131,8 +171,8 @@ def last_id(tx: Connection) -> int:
 
 
 def constraints_now(tx: Connection, space: str) -> Constraints:
-    """Return the constraints that the decisions place on the faces of a space."""
-    made = all_records(tx)
+    """Return the constraints that the decisions place on the faces of a space, but for their eras (``pins_now``)."""
+    made = all_records(tx, with_eras=False)
     return constraints_of(made, resolver(tx, space, made)) if made else Constraints()
 
 
@@ -154,25 +194,38 @@ def resolver(tx: Connection, space: str, made: Iterable[Record]) -> Callable[[Fa
         if not isinstance(one.decision, Undo)
         for ref in (*faces_in(one.decision), *(face for part in one.members for face in part.faces))
     )
-    return finder(tx, space, {ref.sha256 for ref in refs})
+    return Finder(tx, space, {ref.sha256 for ref in refs})
 
 
-def finder(tx: Connection, space: str, sha256s: Iterable[str]) -> Callable[[FaceRef], int | None]:
-    """Return the function that finds the face of a space at a reference, in these contents."""
-    places: dict[str, list[tuple[int, Box]]] = {}
-    for some in chunks(sorted(set(sha256s))):
-        rows = tx.execute(
-            select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
-            .where(faces.c.space == space, faces.c.sha256.in_(some))
-            .order_by(faces.c.face_id)
-        )
-        for row in rows:
-            places.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+class Finder:
+    """The faces of a space in some contents, found by references; each reference is looked for once."""
 
-    def find(ref: FaceRef) -> int | None:
-        overlap, face_id = max(
-            ((ref.box.iou(box), -face) for face, box in places.get(ref.sha256, ())), default=(0.0, 0)
-        )
-        return -face_id if overlap >= SAME_FACE_IOU else None
+    def __init__(self, tx: Connection, space: str, sha256s: Iterable[str]) -> None:
+        self._tx = tx
+        self._space = space
+        self._places: dict[str, list[tuple[int, Box]]] = {}
+        self._found: dict[FaceRef, int | None] = {}
+        self.add(sha256s)
 
-    return find
+    def add(self, sha256s: Iterable[str]) -> None:
+        """Read the faces in further contents."""
+        new = {*sha256s} - self._places.keys()
+        self._places |= {sha256: [] for sha256 in new}
+        for some in chunks(sorted(new)):
+            rows = self._tx.execute(
+                select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+                .where(faces.c.space == self._space, faces.c.sha256.in_(some))
+                .order_by(faces.c.face_id)
+            )
+            for row in rows:
+                self._places[row.sha256].append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+
+    def __call__(self, ref: FaceRef) -> int | None:
+        """Return the face at a reference; None where there is none, or its content was not read."""
+        places = self._places.get(ref.sha256)
+        if not places:
+            return None
+        if ref not in self._found:
+            overlap, face_id = max((ref.box.iou(box), -face) for face, box in places)
+            self._found[ref] = -face_id if overlap >= SAME_FACE_IOU else None
+        return self._found[ref]

@@ -6,27 +6,24 @@ from sqlalchemy import Connection, select
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
-from immich_facesets.moderation.decisions import FaceRef, from_json
+from immich_facesets.moderation.decisions import FaceRef
 from immich_facesets.moderation.era_pins import EraPin
+from service.store.decisions import ERAS, all_decisions, whole_eras
 from service.store.tables import decisions, faces, memberships
-
-ERAS = "eras"
-"""The kind of decisions about eras, and the setting that they change."""
 
 Places = Mapping[str, Sequence[tuple[int, Box]]]
 """The faces (id, box) in each content."""
-
-_KINDS = (ERAS, "merge", "forget", "undo")
-"""The kinds on which it depends whose eras these are, and which of the decisions are in effect."""
 
 
 def pins_now(tx: Connection, identity: int | None = None) -> dict[int, dict[int, EraPin]]:
     """Return the faces that decisions hold in an era now, by id, of everybody or of one identity."""
     if tx.scalar(select(decisions.c.decision_id).where(decisions.c.kind == ERAS).limit(1)) is None:
         return {}
-    columns = (decisions.c.decision_id, decisions.c.body)
-    rows = tx.execute(select(*columns).where(decisions.c.kind.in_(_KINDS)).order_by(decisions.c.decision_id))
-    decided = constraints(((row.decision_id, from_json(row.body)) for row in rows), lambda _: None)
+    made = dict(all_decisions(tx, with_eras=identity is None))
+    decided = constraints(made.items(), lambda _: None)
+    if identity is not None:
+        mine = {identity, *(old for old, number in decided.merged.items() if number == identity)}
+        decided = constraints({**made, **whole_eras(tx, made, mine)}.items(), lambda _: None)
     return member_pins(tx, decided, None if identity is None else [identity])
 
 

@@ -81,7 +81,7 @@ def forget_person(
     for one in traces.records:
         replace_record(tx, one)
     _erase_texts(tx, traces)
-    follow_settings(tx, constraints_of(all_records(tx), lambda _: None), now)
+    follow_settings(tx, constraints_of(all_records(tx, with_eras=False), lambda _: None), now)
     return found
 
 

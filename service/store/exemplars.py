@@ -18,7 +18,7 @@ from service.store.browsing.identity_lists import shown_labels
 from service.store.browsing.standing import standing
 from service.store.browsing.summaries import signature_of, signatures
 from service.store.chunks import chunks
-from service.store.decisions import all_decisions, finder, last_id
+from service.store.decisions import Finder, all_decisions, last_id
 from service.store.reference_pictures import embedded_references
 from service.store.spaces import grouped_points
 from service.store.tables import era_faces, faces, identities, memberships, reference_vectors, vectors
@@ -169,9 +169,9 @@ def _placed(tx: Connection, space: str, before: PlacedFaces | None) -> PlacedFac
     basis = (last_id(tx), tx.scalar(newest) or 0, tx.scalar(embedded) or 0)
     if before is not None and before.basis == basis:
         return before
-    made = all_decisions(tx)
+    made = all_decisions(tx, with_eras=False)
     refs = {ref.sha256 for _, one in made if not isinstance(one, Undo) for ref in faces_in(one)}
-    decided = constraints(made, finder(tx, space, refs))
+    decided = constraints(made, Finder(tx, space, refs))
     return PlacedFaces(
         frozenset({*decided.must, *decided.confirmed}), embedded_references(tx, space, decided.references), basis
     )

@@ -212,7 +212,7 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime, decided: i
             .where(identities.c.number == naming.identity)
             .values(named_by_source=naming.source, named_by_person=naming.person_id)
         )
-    if made := all_records(tx):
+    if made := all_records(tx, with_eras=False):
         follow_settings(tx, constraints_of(made, lambda _: None), now)
     return True
 

@@ -40,7 +40,7 @@ from immich_facesets.moderation.steps import Step, take_step
 from immich_facesets.names import name_key
 from service.store.chunks import chunks
 from service.store.decided_members import attach_to, follow_settings, move_eras, write_members
-from service.store.decisions import all_records, constraints_of, finder, record_batch
+from service.store.decisions import Finder, all_records, constraints_of, record_batch, whole_eras
 from service.store.era_decisions import refuse_unclear, write_decided_eras
 from service.store.erasing import forget_person, preview_erasure, refuse_named_reason
 from service.store.former_members import forget_returned
@@ -139,11 +139,11 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
 
 
 def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
-    """Return the facts that these requests touch."""
+    """Return the facts that these requests touch; of changes of eras, those of the people touched are whole."""
     space = active_space(tx) or ""
     if not space and not all(isinstance(one, _WITHOUT_FACES) for one in requests):
         raise SetupError("nobody was found yet: run 'immich-facesets sync' first")
-    records = {one.decision_id: one for one in all_records(tx)}
+    records = {one.decision_id: one for one in all_records(tx, with_eras=False)}
     targets = [one for number in _targets(requests) for one in _chain(number, records)]
     named = [one for request in requests for one in chosen_in(request)]
     refs = [one for one in named if isinstance(one, FaceRef)]
@@ -151,12 +151,19 @@ def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
     pictures = _pictures_of(tx, space, [one for one in named if isinstance(one, int)]) | {ref.sha256 for ref in refs}
     recorded = {ref.sha256 for one in records.values() for ref in (*faces_in(one.decision), *_recorded(one))}
     found = faces_in_pictures(tx, space, pictures)
-    decided = constraints_of(records.values(), finder(tx, space, recorded | pictures))
+    resolve = Finder(tx, space, recorded | pictures)
+    decided = constraints_of(records.values(), resolve)
     numbers = {number for request in requests for number in numbers_of(request)}
     numbers |= {number for one in targets for number in numbers_in(one.decision)}
     numbers |= {face.identity for face in found.values() if face.identity is not None}
     numbers |= {decided.current(number) for number in numbers}
-    facts = facts_of(tx, space, numbers, found, records, recorded | pictures)
+    placed = (states.get(face) for face in found for states in (decided.must, decided.anchors))
+    eras_of = numbers | {number for number in placed if number is not None}
+    merged = {old for old, number in decided.merged.items() if number in eras_of}
+    made = {number: one.decision for number, one in records.items()}
+    for number, decision in whole_eras(tx, made, eras_of | merged).items():
+        records[number] = msgspec.structs.replace(records[number], decision=decision)
+    facts = facts_of(tx, space, numbers, found, records, resolve)
     references = known_references(tx, [one for request in requests for one in references_of(request)])
     return replace(facts, references=references)
 
@@ -167,12 +174,12 @@ def facts_of(
     numbers: Iterable[int],
     found: Mapping[int, KnownFace],
     records: Mapping[int, Record],
-    sha256s: Iterable[str],
+    resolve: Finder,
 ) -> Facts:
-    """Return the facts about these identities and faces; ``sha256s``: the contents to which references may lead."""
+    """Return the facts about these identities and faces; ``resolve``: for all contents to which references lead."""
     wanted = sorted(set(numbers))
     everybody = {**found, **_faces(tx, space, memberships.c.identity, wanted)}
-    resolve = finder(tx, space, {*sha256s, *(face.ref.sha256 for face in everybody.values())})
+    resolve.add(face.ref.sha256 for face in everybody.values())
     decided = constraints_of(records.values(), resolve)
     shown = labels(tx)
     return Facts(

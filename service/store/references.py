@@ -205,7 +205,15 @@ def _number_for(tx: Connection, person: int | NewPerson) -> int:
 
 def _next_number(tx: Connection) -> int:
     """Return the number that a new identity gets: one past the highest that was ever used."""
-    return max([highest_number(tx), *(number for _, made in all_decisions(tx) for number in numbers_in(made))]) + 1
+    return (
+        max(
+            [
+                highest_number(tx),
+                *(number for _, made in all_decisions(tx, with_eras=False) for number in numbers_in(made)),
+            ]
+        )
+        + 1
+    )
 
 
 def _current(tx: Connection, number: int, decided: Constraints) -> int:

@@ -25,7 +25,7 @@ def resolve_selections(
     not as many faces as its caller saw (409), or whose caller saw none (400).
     """
     asked = any(selection_of(request) is not None for request in requests)
-    decided = constraints_of(all_records(tx) if asked else (), lambda _: None)
+    decided = constraints_of(all_records(tx, with_eras=False) if asked else (), lambda _: None)
     found: list[Request] = []
     counts: list[int] = []
     for request in requests:

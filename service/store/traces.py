@@ -13,7 +13,7 @@ from immich_facesets.moderation.erasing import Forgotten, faces_at, without_pers
 from immich_facesets.moderation.records import Record
 from immich_facesets.names import name_key
 from service.store.chunks import chunks
-from service.store.decisions import all_records, constraints_of, finder, resolver
+from service.store.decisions import Finder, all_records, constraints_of, resolver
 from service.store.hints import hint_from_row
 from service.store.imported_faces import IMPORTED
 from service.store.ledger import is_elsewhere
@@ -177,7 +177,7 @@ def _not_of_others(
     tx: Connection, space: str, made: Sequence[Record], numbers: frozenset[int], said: set[FaceRef]
 ) -> set[FaceRef]:
     """Return the places without those whose face is of somebody else, or was rejected from the person."""
-    find = finder(tx, space, {ref.sha256 for ref in said})
+    find = Finder(tx, space, {ref.sha256 for ref in said})
     decided = constraints_of(made, resolver(tx, space, made))
     at = {ref: face_id for ref in said if (face_id := find(ref)) is not None}
     owners: dict[int, int] = {}

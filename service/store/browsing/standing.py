@@ -8,15 +8,16 @@ from sqlalchemy import Connection, or_, select
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
-from immich_facesets.moderation.decisions import FaceRef, from_json
+from immich_facesets.moderation.decisions import FaceRef, from_text
 from service.store.chunks import chunks
+from service.store.decisions import TEXT
 from service.store.tables import decisions, faces
 
 _OF_FACES_ALONE = (
     "move", "confirm", "reject", "split", "keep_apart", "allow_together", "of_age", "not_a_face", "not_for_sets", "for_sets",
-    "later", "erased", "reference",
+    "later", "erased", "reference", "eras",
 )  # fmt: skip
-"""Kinds of decisions, of which there are many, that say nothing of an identity as a whole."""
+"""Kinds of decisions, of which there are many or with many faces, that say nothing of an identity as a whole."""
 
 _IGNORE = "ignore"  # of single faces, or of a whole identity
 
@@ -47,14 +48,14 @@ class Standing:
 def standing(tx: Connection) -> Standing:
     """Return what the decisions say of identities; of faces, chosen covers alone are kept, as places."""
     rows = tx.execute(
-        select(decisions.c.decision_id, decisions.c.body)
+        select(decisions.c.decision_id, TEXT)
         .where(
             decisions.c.kind.not_in(_OF_FACES_ALONE),
             or_(decisions.c.kind != _IGNORE, decisions.c.body["identity"].as_integer().is_not(None)),
         )
         .order_by(decisions.c.decision_id)
     )
-    effect = constraints([(row.decision_id, from_json(row.body)) for row in rows], lambda _: None)
+    effect = constraints([(row.decision_id, from_text(row.text)) for row in rows], lambda _: None)
     return Standing(effect, {number: ref for number, ref in effect.covers.items() if ref is not None})
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 from builders import NOON
 from moderated_library import BY, Moderated
@@ -13,11 +14,20 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from immich_facesets.eras import DecidedEras, KeptEra
 from immich_facesets.errors import RequestError
-from immich_facesets.moderation.decisions import Eras
+from immich_facesets.moderation.decisions import Decision, Eras
 from immich_facesets.moderation.records import from_lines, to_lines
-from immich_facesets.moderation.requests import ForgetPerson, MergePeople, MoveFaces, RedoDecision, UndoDecision
-from service.store import moderation
+from immich_facesets.moderation.requests import (
+    ForgetPerson,
+    MergePeople,
+    MoveFaces,
+    NameIdentity,
+    RedoDecision,
+    Request,
+    UndoDecision,
+)
+from service.store import decisions, moderation
 from service.store import tables as t
+from service.store.browsing.standing import standing
 from service.store.database import Store, open_engine
 from service.store.decision_imports import import_decisions
 from service.store.era_decisions import EraEdit, decide_eras
@@ -139,6 +149,40 @@ def test_changes_of_different_eras_are_undone_in_any_order(library: Moderated) -
     assert {era.name for era in eras(library)} == {"1995", "2003", "Today"}
     undo(library, second)
     assert eras(library) == before
+
+
+def test_a_decision_reads_the_changes_of_eras_of_those_whom_it_touches_alone(
+    library: Moderated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, read = rename(library, "2003", "School"), list[int]()
+
+    def spied(*given: object) -> dict[int, Decision]:
+        found = decisions.whole_eras(*given)  # type: ignore[arg-type]
+        read.extend(found)
+        return found
+
+    monkeypatch.setattr(moderation, "whole_eras", spied)
+
+    def read_by(request: Request) -> list[int]:
+        read.clear()
+        library.decide(request)
+        return list(read)
+
+    assert read_by(NameIdentity(identity=2, label="B")) == []
+    assert read_by(MergePeople(numbers=(1,), into=2)) == [number]
+    assert read_by(NameIdentity(identity=2, label="C")) == [number], "those of a merged person, too"
+    assert read_by(MoveFaces(faces=(library.face("p3"),), into=3)) == [number]
+
+
+def test_who_asks_for_no_eras_reads_no_faces_of_them(library: Moderated) -> None:
+    number = rename(library, "2003", "School")
+    assert not library.store.read_now(standing).effect.eras
+    assert not library.store.read_now(decisions.constraints_now, "").eras
+    (whole,), (outline,) = library.records(), library.store.read_now(decisions.all_records, with_eras=False)
+    assert outline == msgspec.structs.replace(whole, decision=Eras(1, "rename", (), ()))
+    made = {number: outline.decision}
+    assert library.store.read_now(decisions.whole_eras, made, [2]) == {}
+    assert library.store.read_now(decisions.whole_eras, made, [1]) == {number: whole.decision}
 
 
 def test_what_a_later_change_settles_cannot_be_undone_and_is_named(library: Moderated) -> None:
