@@ -137,13 +137,13 @@ def _ask_again(tx: Connection, settled: Settled, gone: Mapping[int, Item], were:
 
 
 def _owners(tx: Connection, face_ids: Collection[int]) -> dict[int, int | None]:
-    """Return the identity of each of these faces that is there, None of one of nobody."""
-    found: dict[int, int | None] = {}
+    """Return the identity of each of these faces that is there in the space in use, None of one of nobody."""
+    found, space = dict[int, int | None](), active_space(tx) or ""
     for some in chunks(sorted(face_ids)):
         rows = select(faces.c.face_id, memberships.c.identity).outerjoin(
             memberships, memberships.c.face_id == faces.c.face_id
         )
-        found |= {row.face_id: row.identity for row in tx.execute(rows.where(faces.c.face_id.in_(some)))}
+        found |= {row.face_id: row.identity for row in tx.execute(rows.where(faces.c.space == space, faces.c.face_id.in_(some)))}
     return found
 
 

@@ -14,6 +14,7 @@ from immich_facesets.moderation.requests import (
     KeepTwoApart,
     LockIdentity,
     MergePeople,
+    NameIdentity,
     PutOff,
     RejectFaces,
     Request,
@@ -215,6 +216,15 @@ def test_no_answered_question_outlasts_a_person_who_is_forgotten(library: Modera
     assert library.store.read_now(named_values.read_answered)
     library.decide(ForgetPerson(identity=2, confirm=2))
     assert library.store.read_now(named_values.read_answered) == []
+
+
+def test_no_answered_question_comes_back_with_faces_of_another_model(library: Moderated) -> None:
+    stray = library.face(library.add(4)[0])
+    write(library, replace(pair(), kind="nearly", reason="pictures", part=(stray,), faces=(1,), evidence=()))
+    library.decide(IgnoreStrangers(faces=(stray,)))
+    library.store.write_now(named_values.write_value, "space", "another")
+    library.decide(NameIdentity(identity=1, label="A"))
+    assert keys(library) == []
 
 
 def test_a_face_that_is_rejected_is_no_question_any_more(library: Moderated) -> None:
