@@ -15,7 +15,7 @@ from service.web.library.faces import Edges
 from service.web.problems import Problem
 from service.web.schemas import Instant
 
-_NUMBER = r"-?[0-9]{1,9}(\.[0-9]{1,9})?"
+_NUMBER = r"-?[0-9]{1,9}(\.[0-9]{1,20})?(e-[0-9]{1,3})?"
 
 BoxText = Annotated[str, msgspec.Meta(pattern=f"^{_NUMBER}(,{_NUMBER}){{3}}$", examples=["812,300,1010,561"])]
 

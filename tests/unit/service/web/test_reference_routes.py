@@ -70,13 +70,13 @@ async def test_a_picture_of_a_known_and_of_a_new_person_reach_the_call_whole() -
     calls = Calls()
     async with calls.client() as client:
         headers = {"Idempotency_Key": "a-key", "Facesets_Reason": "her%20mother%20%C3%A9"}
-        query = "box=1,2,30.5,40&keep_original=true"
+        query = "box=1e-05,2,30.123456789012345,40&keep_original=true"  # as many digits as answers have
         status, told = await sent(client, f"/api/identities/3/references?{query}", JPEG, **headers)
         assert (status, msgspec.convert(told, ReferenceAdded)) == (200, examples.REFERENCE_ADDED)
         for name in ("Zo%C3%AB", "Zoë"):
             assert (await sent(client, "/api/references?is_namesake=true", Facesets_Label=name))[0] == 200
     known, new, again = calls.seen
-    assert (known.picture, known.person, known.box) == (JPEG, 3, Box(1, 2, 30.5, 40))
+    assert (known.picture, known.person, known.box) == (JPEG, 3, Box(1e-05, 2, 30.123456789012345, 40))
     assert (known.keeps_original, known.author.reason, known.after) == (True, "her mother é", None)
     assert known.key is not None
     assert known.key.text == "a-key"
