@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,13 @@ def demo(
     """Show a complete run: draw a library of invented people, sync it, write face sets and serve the status page."""
     configure_logging(level="WARNING")
     return asyncio.run(_demo(_fresh(folder), people, pictures, listen, once=once))
+
+
+def _keys(users: Sequence[User]) -> list[str]:
+    """Return how to see what each user sees: these keys open invented pictures alone."""
+    return [
+        f"To see what {user.name} sees, log in with this API key: {user.api_key.get_secret_value()}" for user in users
+    ]
 
 
 def _fresh(folder: Path) -> Path:
@@ -89,6 +97,6 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
     make_folder(settings.export_dir, mode=SHARED_FOLDER)
     try:
         async with open_app(settings, users, stop, embedder_environ=EMBEDDER) as app:
-            return await sync_and_serve(app, is_demo=True, once=once, advice=ADVICE)
+            return await sync_and_serve(app, is_demo=True, once=once, advice=(*_keys(users), ADVICE))
     finally:
         await immich.stop()

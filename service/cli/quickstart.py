@@ -59,7 +59,7 @@ async def _run(settings: Settings) -> int:
         return await sync_and_serve(
             app,
             goes_on_after={Outcome.DONE, Outcome.OUTAGE},
-            advice=f"New pictures are taken in {_schedule(settings)}. Ctrl-C stops.",
+            advice=(f"New pictures are taken in {_schedule(settings)}. Ctrl-C stops.",),
         )
 
 

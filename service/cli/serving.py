@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from immich_facesets.errors import FacesetsError
@@ -26,7 +26,7 @@ ONLY_DONE = frozenset({Outcome.DONE})
 async def sync_and_serve(
     app: App,
     *,
-    advice: str,
+    advice: Sequence[str],
     is_demo: bool = False,
     once: bool = False,
     goes_on_after: Collection[Outcome] = ONLY_DONE,
@@ -34,7 +34,7 @@ async def sync_and_serve(
     """
     Sync, say what came of it and where the best face set is, and serve the pages until a stop.
 
-    ``is_demo``: a whole sync, and a token that protects nothing and is printed.
+    ``advice``: the last lines. ``is_demo``: a whole sync, and a token that protects nothing and is printed.
     """
     async with shown(app.board):
         found = await unless_stopped(app.runner.run("full" if is_demo else "incremental"), app.context.stop)
@@ -49,7 +49,8 @@ async def sync_and_serve(
 
     def tell(bound: Listen) -> None:
         _tell(app, service.login_links, bound, is_demo=is_demo)
-        print_line(advice)
+        for line in advice:
+            print_line(line)
 
     service = Service(app, on_serving=tell)
     await service.run()
