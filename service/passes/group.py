@@ -59,23 +59,22 @@ class GroupCounts:
 def questions(report: GroupingReport) -> tuple[str, ...]:
     """Return a sentence for each doubt that only a user can settle, by numbers and without names."""
     same = [
-        f"{one.source} gives one name to identities {one.identity} and {one.other}, whose faces are far apart: if they are "
-        "one person, merge them in Immich, or with 'immich-facesets identities merge'; if not, give one of them another name"
+        f"{one.source} gives one name to people {one.identity} and {one.other}, whose faces are far apart: if they are one "
+        "person, merge them; if not, give one of them another name in Immich"
         for one in report.same_names
     ]
     unlike = [
-        f"{len(one.face_ids)} of the faces that {one.source} moved to identity {one.identity} by hand look unlike it: "
-        f"compare them with 'immich-facesets identities show {one.identity}'"
+        f"{len(one.face_ids)} of the faces that {one.source} moved to person {one.identity} by hand look unlike the others: "
+        "look at them again"
         for one in report.contradicted
     ]
     alike = [
-        f"identities {one.identity} and {one.other} look alike, and nothing says whether they are one person (their "
-        f"distance is {one.distance:.2f}): if they are, give both one name in Immich, or 'immich-facesets identities merge "
-        f"{one.other} --into {one.identity}'; if not, 'immich-facesets identities keep-apart {one.identity} {one.other}'"
+        f"people {one.identity} and {one.other} look alike, and nothing says whether they are one person (their distance is "
+        f"{one.distance:.2f}): answer it in the review, or give both one name in Immich"
         for one in report.suggested_merges[:MOST_ALIKE]
     ]
     if len(report.suggested_merges) > MOST_ALIKE:
-        alike.append(f"{len(report.suggested_merges) - MOST_ALIKE} further pairs of identities look alike")
+        alike.append(f"{len(report.suggested_merges) - MOST_ALIKE} further pairs of people look alike")
     return (*same, *unlike, *alike)
 
 
