@@ -332,7 +332,10 @@ async def test_a_name_that_is_typed_whole_is_not_completed(filled: Store, tmp_pa
         await page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
         await expect(page.locator("*:focus")).to_have_value("Ann")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("dialog")).to_contain_text("Ann is there already")
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("Ann is there already")
+        await dialog.get_by_text("Change nothing").click()
+        await expect(page.locator("[data-naming] input[name=label]").first).to_have_value("")
 
 
 async def test_people_that_were_loaded_while_scrolling_are_named_and_merged_in_place(

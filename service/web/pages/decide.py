@@ -251,8 +251,9 @@ async def _ask_about_name(request: web.Request, form: DecisionForm, numbers: Seq
         for one in people
         if one.number in numbers
     )
+    name = next((one.label for one in people if one.number in numbers and one.label), form.one("label"))
     other = Choice("Another person with this name", form.with_fields(is_namesake="true"))
-    return Question(f"{form.one('label')} is there already", (*merges, other), people=people, status=409)
+    return Question(f"{name} is there already", (*merges, other), people=people, status=409)
 
 
 async def _ask_after_change(request: web.Request, form: DecisionForm, changed: Sequence[ChangedIdentity]) -> Question:

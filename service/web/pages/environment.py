@@ -14,8 +14,9 @@ from service.web import formatting, histogram
 from service.web.context import CONTEXT
 from service.web.pages import static_files
 from service.web.pages.documents import install_manual
+from service.web.pages.failure_words import reason_words
 from service.web.pages.static_files import STATIC, address_of, read_static
-from service.web.pages.wording import name_of
+from service.web.pages.wording import made_by, name_of, with_people
 from service.web.run_words import came_of, kind_words
 
 FOLDER = Path(__file__).parents[1] / "templates"
@@ -30,12 +31,14 @@ def install_pages(app: web.Application) -> None:
     filters: dict[str, Callable[..., Any]] = {
         "number": formatting.number,
         "person_name": name_of,
+        "made_by": made_by,
         "counted": counted,
         "spaced": formatting.spaced,
         "size": formatting.size,
         "duration": formatting.duration,
         "relative": formatting.relative,
         "stage_note": formatting.stage_note,
+        "with_people": partial(with_people, base),
         "exact": formatting.exact,
         "rate": histogram.rate,
         "percent": histogram.percent,
@@ -62,6 +65,7 @@ def install_pages(app: web.Application) -> None:
         "outcome_words": formatting.outcome_words,
         "came_of": came_of,
         "kind_words": kind_words,
+        "failure_words": reason_words,
         "shown_failures": SHOWN_FAILURES,
         "has_login": app[CONTEXT].token is not None,
     }

@@ -86,8 +86,8 @@ def card_of(item: ReviewItem) -> Card:
     face_id = None if item.face is None else item.face.id
     if face_id is not None:
         more = (
-            ("i", "a stranger", IgnoreStrangers(faces=(face_id,))),
-            ("x", "no face", MarkNotAFace(faces=(face_id,))),
+            ("i", "A stranger", IgnoreStrangers(faces=(face_id,))),
+            ("x", "No face", MarkNotAFace(faces=(face_id,))),
         )
         answers += [CardAnswer(key, words, _json((one,)), item.settles) for key, words, one in more]
     return Card(item, _title(item), answers, face_id)

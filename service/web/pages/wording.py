@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from markupsafe import Markup, escape
+
 from immich_facesets.moderation.effects import Effect
 from immich_facesets.wording import counted
 from service.web.library.identities import MadeDecision, WhyNotExported
@@ -42,6 +44,21 @@ def name_of(identity: Titled) -> str:
     return identity.label or f"Person {identity.number}"
 
 
+def with_people(base: str, sentence: str) -> Markup:
+    """Return a sentence for a page: numbers behind "person" or "people" lead there, and "the review" to its questions."""
+    linked = re.sub(
+        r"\b(person|people) (\d+)(?: and (\d+))?",
+        lambda found: f"{found[1]} {' and '.join(_link_to(base, number) for number in found.groups()[1:] if number)}",
+        str(escape(_sentence(sentence).removesuffix(".") + ".")),
+        flags=re.IGNORECASE,
+    )
+    return Markup(linked.replace("the review", f'the <a href="{base}/review">review</a>'))  # noqa: S704 escaped above
+
+
+def _link_to(base: str, number: str) -> str:
+    return f'<a href="{base}/people/{number}">{number}</a>'
+
+
 def years_of(first: str | None, last: str | None) -> str:
     """Return the years between two dates (ISO); "" without any."""
     if first is None or last is None:
@@ -75,6 +92,15 @@ def decision_words(made: MadeDecision, names: Names) -> str:
     return _sentence(_words(made.kind, made.body, names))
 
 
+_MADE_FROM = {"page": "on a page", "api": "over the API", "command": "by a command", "import": "imported"}
+
+
+def made_by(made: MadeDecision) -> str:
+    """Return who made a decision, and where: the token is the administrator's."""
+    who = "administrator" if made.made_by == "token" else made.made_by
+    return f"{who}, {_MADE_FROM.get(made.made_from, made.made_from)}"
+
+
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
@@ -105,7 +131,7 @@ def _words(kind: str, body: Mapping[str, Any], names: Names) -> str:  # noqa: C9
         case "not_a_face":
             return f"{faces} marked as no face"
         case "later":
-            return "put off"
+            return "not sure, and put off"
         case "not_for_sets":
             return f"{faces} left out of face sets" if is_on else f"{faces} allowed in face sets"
         case "for_sets":

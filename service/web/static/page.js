@@ -165,6 +165,7 @@ export async function submitLive(form, submitter) {
   const question = page.querySelector("[data-question]");
   if (question) {
     openDialog(question);
+    if (form.matches(".naming")) dialog.addEventListener("close", () => form.reset());
     return false;
   }
   closeDialog();
@@ -415,7 +416,9 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-document.querySelector(".pages [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const place of document.querySelectorAll(":is(.pages, .tabs) [aria-current]")) {
+  place.scrollIntoView({ block: "nearest", inline: "center" });
+}
 
 if (toast?.childElementCount) {
   const address = new URL(location.href);

@@ -100,7 +100,7 @@ async def test_an_undo_that_takes_the_person_of_the_page_away_leads_to_all_peopl
     async with browsing(filled, tmp_path) as browser:
         status, page = await browser.submit(("action", "split"), ("identity", "3"), *faces, back="/people/3")
         (new,) = re.findall(r"became person (\d+)", toast(page))
-        await browser.page(f"/people/{new}")
+        assert "administrator, on a page" in await browser.page(f"/people/{new}/history")
         status, page = await browser.submit(
             *forms(await browser.page("/people?done=1"))["Undo"], back=f"/people/{new}/history?limit=5"
         )
@@ -123,7 +123,7 @@ async def test_a_taken_name_asks_whether_it_is_the_same_person(filled: Store, tm
     async with browsing(filled, tmp_path) as browser:
         status, page = await browser.submit(*fields)
         assert status == 409
-        assert question(page).startswith("person 2 is there already Person 2 25 faces Person 7 3 faces")
+        assert question(page).startswith("Person 2 is there already Person 2 25 faces Person 7 3 faces")
         assert await browser.decisions() == []
         choices = forms(page)
         namesake = await browser.submit(*choices["Another person with this name"])

@@ -38,7 +38,7 @@ async def test_the_status_page_tells_everything_without_scripts() -> None:
         "Immich Connected",
         "41,556 Faces",
         "The file ends in the middle of the picture.",
-        "corrupt 3",
+        "Damaged picture 3",
         "Immich answered 503 twelve times in a row",
         "insightface models: non-commercial research only",
         "384 GiB",
@@ -87,6 +87,16 @@ async def test_what_others_wrote_is_shown_as_text() -> None:
     page = await page_of(scene)
     assert "<script>" not in page
     assert page.lower().count("&lt;script&gt;alert(1)") >= 12
+
+
+async def test_people_and_the_review_of_a_warning_are_links() -> None:
+    told = "people 3 and 8 look alike: answer it in the review", "of person 5 <b>look</b>"
+    page = await page_of(Scene(facts=StatusFacts(guardrails=told)))
+    assert (
+        'People <a href="/people/3">3</a> and <a href="/people/8">8</a> look alike: answer it in the <a href="/review">'
+        in page
+    )
+    assert 'Of person <a href="/people/5">5</a> &lt;b&gt;look&lt;/b&gt;' in page
 
 
 async def test_the_distances_in_use_are_drawn_and_said() -> None:
