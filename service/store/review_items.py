@@ -143,7 +143,10 @@ def _owners(tx: Connection, face_ids: Collection[int]) -> dict[int, int | None]:
         rows = select(faces.c.face_id, memberships.c.identity).outerjoin(
             memberships, memberships.c.face_id == faces.c.face_id
         )
-        found |= {row.face_id: row.identity for row in tx.execute(rows.where(faces.c.space == space, faces.c.face_id.in_(some)))}
+        found |= {
+            row.face_id: row.identity
+            for row in tx.execute(rows.where(faces.c.space == space, faces.c.face_id.in_(some)))
+        }
     return found
 
 
