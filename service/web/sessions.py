@@ -16,6 +16,9 @@ ADMINISTRATOR_SECONDS = 30 * 24 * 3600
 USER_SECONDS = 24 * 3600
 """How long a user's session lasts, and so how long a key that was revoked in Immich still shows the own pictures."""
 
+MOST_ENDED = 1000
+"""The ended sessions of which each is kept. Beyond it, a user's logout ends all sessions of the user until then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -72,6 +75,8 @@ class Keyring:
         session = self._issued(cookie)
         if session is None or session.id in self._ended:
             return None
+        if session.expiry <= self._ended.get(_all_of(session.viewer), 0):
+            return None
         viewer = session.viewer
         is_known = viewer.user is None or viewer.user in self._users()
         return viewer if is_known and hmac.compare_digest(session.mark, self._mark(viewer)) else None
@@ -82,7 +87,9 @@ class Keyring:
         if session is None:
             return None
         self._ended = {other: until for other, until in self._ended.items() if until > now}
-        self._ended[session.id] = session.expiry
+        is_one_of_many = len(self._ended) >= MOST_ENDED and not session.viewer.is_administrator
+        name = _all_of(session.viewer) if is_one_of_many else session.id
+        self._ended[name] = max(session.expiry, self._ended.get(name, 0))
         return self._ended
 
     def _issued(self, cookie: str) -> Session | None:
@@ -131,6 +138,11 @@ def shown_sessions(request: web.Request) -> list[str]:
     """
     pairs = (pair.strip().partition("=") for pair in request.headers.get(hdrs.COOKIE, "").split(";"))
     return [value for name, _, value in pairs if name == SESSION_COOKIE]
+
+
+def _all_of(viewer: Viewer) -> str:
+    """Return the key under which all sessions of a user are ended that expire until then; it is no id of a session."""
+    return f"all of {_encoded(viewer)}"
 
 
 def _encoded(viewer: Viewer) -> str:

@@ -5,7 +5,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.web.sessions import ADMINISTRATOR_SECONDS, SESSION_COOKIE, USER_SECONDS, Keyring
+from service.web.sessions import ADMINISTRATOR_SECONDS, MOST_ENDED, SESSION_COOKIE, USER_SECONDS, Keyring
 from service.web.viewers import ADMINISTRATOR, Viewer
 
 ANNA, BEN = Viewer("anna"), Viewer("ben")
@@ -96,6 +96,25 @@ def test_a_logout_ends_the_session_of_one_user_alone() -> None:
     first, second, of_ben = ring.issue(ANNA), ring.issue(ANNA), ring.issue(BEN)
     assert list(ring.end(first) or ()) == [first.split(".")[0]]
     assert [ring.viewer_in(each) for each in (first, second, of_ben)] == [None, ANNA, BEN]
+
+
+def test_many_logouts_of_one_user_take_little_room_and_bring_no_session_back() -> None:
+    now, users = 1_000.0, {"anna": "a", "ben": "b"}
+    ring = Keyring("first", lambda: now, users=lambda: users)
+    ended, of_ben, of_administrator = [ring.issue(ANNA) for _ in range(MOST_ENDED + 9)], ring.issue(BEN), ring.issue()
+    kept = [ring.end(cookie) for cookie in ended][-1]
+    assert kept is not None
+    assert len(kept) == MOST_ENDED + 1
+    assert {ring.viewer_in(cookie) for cookie in ended} == {None}
+    assert (ring.viewer_in(of_ben), ring.viewer_in(of_administrator)) == (BEN, ADMINISTRATOR)
+    after_a_start = Keyring("first", lambda: now, kept, users=lambda: users)
+    assert {after_a_start.viewer_in(cookie) for cookie in ended} == {None}
+    assert ring.end(of_administrator)
+    assert (ring.viewer_in(of_administrator), ring.viewer_in(ring.issue())) == (None, ADMINISTRATOR)
+    now += 1
+    assert ring.viewer_in(ring.issue(ANNA)) == ANNA
+    now += USER_SECONDS
+    assert len(ring.end(ring.issue(BEN)) or ()) == 2, "what has expired is kept no longer"
 
 
 def test_the_first_session_that_counts_says_who_asks() -> None:
