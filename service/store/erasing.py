@@ -164,7 +164,7 @@ def _erase_identities(tx: Connection, numbers: frozenset[int]) -> None:
     asked = or_(t.review_items.c.identity.in_(numbers), t.review_items.c.other.in_(numbers))
     tx.execute(delete(t.review_items).where(asked))
     nothing = {"label": None, "named_by_source": None, "named_by_person": None, "cover": None, "merged_into": None}
-    states = {"is_locked": False, "is_stranger": False, "never_export": True}
+    states = {"is_locked": False, "is_stranger": False, "never_export": True, "profiles_off": list[str]()}
     tx.execute(update(t.identities).where(t.identities.c.number.in_(numbers)).values(**nothing, **states))
 
 

@@ -8,6 +8,7 @@ from moderated_library import Moderated
 
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import (
+    ForgetPerson,
     HoldFromSets,
     IncludeInSets,
     MergePeople,
@@ -117,6 +118,12 @@ def test_a_merge_switches_off_what_was_off_for_either_and_its_undo_gives_both_ba
     assert (2, "kohya") in library.store.read_now(export_folder.switched_off), "the exports of the old number go, too"
     library.decide(UndoDecision(decision=done.decisions[0]))
     assert library.state() == before
+
+
+def test_no_profile_is_off_for_a_person_who_is_forgotten(library: Moderated) -> None:
+    library.decide(SwitchProfiles(identity=1, off=("kohya",)), SwitchProfiles(identity=2, off=("xmp",)))
+    library.decide(ForgetPerson(identity=1, confirm=1))
+    assert library.store.read_now(export_folder.switched_off) == {(2, "xmp")}
 
 
 def test_directories_of_a_switched_off_profile_must_go_and_no_others(library: Moderated) -> None:
