@@ -167,7 +167,7 @@ def _known(tx: Connection, sent: SentReference, person: int | NewPerson) -> Adde
     owner = decided.references.get(row.digest)
     number = decided.current(row.sent_for) if owner is None else owner
     if isinstance(person, NewPerson) or decided.current(person) != number:
-        state = f"sent for identity {number}, and a review asks about it" if owner is None else f"of identity {number}"
+        state = f"sent for person {number}, and the review asks about it" if owner is None else f"of person {number}"
         raise RequestError(f"this face is reference picture {row.reference_id} already: it is {state}")
     return AddedReference(row.reference_id, number, row.rival if owner is None else None, NOTHING_DECIDED)
 

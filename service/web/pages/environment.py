@@ -16,7 +16,7 @@ from service.web.pages import static_files
 from service.web.pages.documents import install_manual
 from service.web.pages.failure_words import reason_words
 from service.web.pages.static_files import STATIC, address_of, read_static
-from service.web.pages.wording import made_by, name_of, with_people
+from service.web.pages.wording import made_by, name_of, trouble_words, with_people
 from service.web.run_words import came_of, kind_words
 
 FOLDER = Path(__file__).parents[1] / "templates"
@@ -38,6 +38,7 @@ def install_pages(app: web.Application) -> None:
         "duration": formatting.duration,
         "relative": formatting.relative,
         "stage_note": formatting.stage_note,
+        "trouble_words": trouble_words,
         "with_people": partial(with_people, base),
         "exact": formatting.exact,
         "rate": histogram.rate,

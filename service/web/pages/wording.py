@@ -44,6 +44,13 @@ def name_of(identity: Titled) -> str:
     return identity.label or f"Person {identity.number}"
 
 
+def trouble_words(message: str) -> str:
+    """Return a message for a page: it says person where programs say identity, and names no command."""
+    without = re.sub(r"[:;,]? \(?'(?:immich-facesets|identities|decisions) [^']*'.*$", "", message, flags=re.DOTALL)
+    people = re.sub(r"\bidentity (?=\d)", "person ", re.sub(r"\bidentities (?=\d)", "people ", without))
+    return _sentence(people)
+
+
 def with_people(base: str, sentence: str) -> Markup:
     """Return a sentence for a page: numbers behind "person" or "people" lead there, and "the review" to its questions."""
     linked = re.sub(

@@ -120,9 +120,9 @@ async function keep(form) {
     headers: { "Content-Type": "application/octet-stream", "Idempotency-Key": form.dataset.key, ...label },
   });
   const kept = await told.json();
-  if (!told.ok) tell(kept.detail);
+  if (!told.ok) tell(kept.detail[0].toUpperCase() + kept.detail.slice(1));
   else if (kept.rival) tell(`Kept. It looks like another person as well, so the review asks whose it is.`);
-  else tell(number ? `Kept as a reference picture of ${who}.` : `Kept as a reference picture of ${who}, who is new.`);
+  else tell(`Kept as a reference picture of ${who.replace(/^#(?=[0-9]+$)/, "person ")}${number ? "" : ", who is new"}.`);
 }
 
 found.addEventListener("submit", (event) => {

@@ -244,7 +244,7 @@ async def test_a_move_without_a_name_is_refused(filled: Store, tmp_path: Path) -
     face = str(members(filled, 3)[0])
     async with browsing(filled, tmp_path) as browser:
         status, page = await browser.submit(("action", "move"), ("faces", face), ("into_name", " "))
-        assert (status, "say who it is" in page) == (400, True)
+        assert (status, "Say who it is" in page) == (400, True)
         assert await browser.decisions() == []
 
 

@@ -130,14 +130,14 @@ async def test_what_keeps_a_picture_from_an_answer_is_told_on_a_page(trouble: Ex
         raise trouble
 
     answered, page = await asked(Scene(identify=identify))
-    assert (answered, f"<p data-trouble>{trouble}</p>" in page) == (status, True)
+    assert (answered, f"<p data-trouble>{str(trouble).capitalize()}</p>" in page) == (status, True)
 
 
 async def test_what_is_no_picture_is_refused_with_a_sentence() -> None:
     assert (await asked(Scene(), kind="text/plain"))[0] == 415
     assert (await asked(Scene(), b""))[0] == 400
     status, page = await asked(Scene(), b"\0" * (MOST_PICTURE_BYTES + 1))
-    assert (status, "the picture has more than 32 MiB: send a smaller copy of it" in page) == (413, True)
+    assert (status, "The picture has more than 32 MiB: send a smaller copy of it" in page) == (413, True)
 
 
 async def test_the_page_says_what_it_needs_and_names_the_command() -> None:
