@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import msgspec
+
 from immich_facesets.moderation.active_decisions import ActiveDecisions, Resolve, pair_of, undone_ids
 from immich_facesets.moderation.decisions import Decision, FaceRef, Part, Seen, numbers_in
 from immich_facesets.moderation.era_pins import EraPin
@@ -94,7 +96,10 @@ class Constraints:
         """Return the faces that decisions hold in eras of an identity, those of merged ones too; its own come last."""
         found: dict[FaceRef, EraPin] = {}
         for one in sorted(self.eras, key=lambda one: (one == number, one)):
-            found |= self.eras[one] if self.current(one) == number else {}
+            if one == number:
+                found |= self.eras[one]
+            elif self.current(one) == number:
+                found |= {ref: msgspec.structs.replace(pin, is_own=False) for ref, pin in self.eras[one].items()}
         return found
 
 

@@ -46,11 +46,16 @@ class EraPlace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EraPin(msgspec.Struct, frozen=True):
-    """An era in which decisions hold a face, and how it is there."""
+    """
+    An era in which decisions hold a face, and how it is there.
+
+    ``is_own``: it was decided of this very identity, and not of one that was merged into it.
+    """
 
     span: EraSpan
     is_founder: bool = False
     confidence: float | None = None
+    is_own: bool = True
 
 
 EraPins = MutableMapping["FaceRef", EraPin]

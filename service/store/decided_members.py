@@ -1,6 +1,6 @@
 """Rows that follow from decisions: memberships, people, eras, and the settings of identities. Parts of larger transactions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -73,12 +73,19 @@ def attach_to(tx: Connection, attached: Mapping[tuple[str, str], int]) -> None:
         tx.execute(update(people).where(*mine, people.c.identity.is_distinct_from(number)).values(identity=number))
 
 
-def move_eras(tx: Connection, owners: Mapping[int, int | None], now: Any) -> None:
+def move_eras(
+    tx: Connection,
+    owners: Mapping[int, int | None],
+    before: Mapping[int, int | None],
+    merged: Collection[int],
+    now: Any,
+) -> None:
     """
     Let the eras of moved faces follow them: into an identity that has none, or one of the same name.
 
     Otherwise the next publish finds the era of a face anew. A face that returns to an identity is in the era there that it
-    was in before. Eras of a touched identity without faces end.
+    was in before. Eras of a touched identity without faces end. ``before``: the identities that the faces had. ``merged``:
+    numbers that lead to others now; these keep their eras, for the undo of the merge.
     """
     found = [
         row
@@ -86,14 +93,19 @@ def move_eras(tx: Connection, owners: Mapping[int, int | None], now: Any) -> Non
         for row in tx.execute(select(era_faces).where(era_faces.c.face_id.in_(some)))
     ]
     there = {(row.face_id, row.identity) for row in found}
-    rows = [row for row in found if owners[row.face_id] not in (None, row.identity)]
+    left = [
+        row for row in found if before.get(row.face_id) in (None, row.identity)
+    ]  # of others: the place of a face away
+    rows = [row for row in left if owners[row.face_id] not in (None, row.identity)]
+    rows.sort(key=lambda row: row.identity in merged)  # of a face of nobody, the place that it had last counts
     targets = {owners[row.face_id] for row in rows}
     named = _eras_of(tx, {*(number for number in targets if number is not None), *(row.identity for row in rows)})
     taken = {number for number, _ in named}
     for row in rows:
         mine = (era_faces.c.face_id == row.face_id, era_faces.c.identity == row.identity)
         if (row.face_id, owners[row.face_id]) in there:
-            tx.execute(delete(era_faces).where(*mine))
+            if before.get(row.face_id) == row.identity:
+                tx.execute(delete(era_faces).where(*mine))
             continue
         key = (owners[row.face_id], row.name)
         if key not in named:
@@ -102,7 +114,10 @@ def move_eras(tx: Connection, owners: Mapping[int, int | None], now: Any) -> Non
             old = named[row.identity, row.name]._mapping  # noqa: SLF001 - SQLAlchemy's documented mapping access
             upsert(tx, eras, [{**dict(old), "identity": key[0], "made_at": now}])
             named[key[0], row.name] = named[row.identity, row.name]  # type: ignore[index]  # never None: see above
-        tx.execute(update(era_faces).where(*mine).values(identity=key[0]))
+        if row.identity in merged:
+            upsert(tx, era_faces, [{**dict(row._mapping), "identity": key[0]}])  # noqa: SLF001 as above
+        else:
+            tx.execute(update(era_faces).where(*mine).values(identity=key[0]))
         there.add((row.face_id, key[0]))
     _end_empty(tx, {row.identity for row in rows})
 

@@ -129,7 +129,8 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
     write_members(tx, owners, _distances(tx, owners, after), how)
     forget_returned(tx, [face_id for face_id, number in owners.items() if number is not None])
     attach_to(tx, {person: one.number for one in after.identities.values() for person in one.people})
-    move_eras(tx, owners, now)
+    were = {face_id: before.faces[face_id].identity for face_id in owners}
+    move_eras(tx, owners, were, after.constraints.merged, now)
     write_decided_eras(tx, before, after, now)
     follow_settings(tx, after.constraints, now)
     made = (one.decision for number, one in after.records.items() if number not in before.records)

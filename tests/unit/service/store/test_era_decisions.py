@@ -22,6 +22,7 @@ from immich_facesets.moderation.requests import (
     MoveFaces,
     NameIdentity,
     RedoDecision,
+    RejectFaces,
     Request,
     UndoDecision,
 )
@@ -246,6 +247,36 @@ def test_eras_that_were_decided_follow_a_merge_of_people_and_come_back_with_its_
     assert eras(library, 2) == tuple(sorted((*first, *theirs), key=lambda era: era.name))
     undo(library, merged)
     assert (eras(library), eras(library, 2)) == (first, theirs)
+
+
+@pytest.mark.parametrize("is_decided", [True, False])
+def test_people_with_eras_of_one_name_have_their_own_again_after_a_merge_that_was_undone(
+    library: Moderated, is_decided: bool
+) -> None:
+    faces = [library.face(f"p{number}") for number in range(7, 16)]
+    theirs = (KeptEra("1995", 1990, 1991, 1995, frozenset(faces[:3]), {faces[3]: 0.8}),)
+    write(library, 2, theirs)
+    if is_decided:
+        rename(library, "2003", "School")
+    first = eras(library)
+    merged = library.decide(MergePeople(numbers=(1,), into=2)).decisions[0]
+    (both,) = [era for era in eras(library, 2) if era.name == "1995"]
+    assert len(both.face_ids) == 7
+    undo(library, merged)
+    assert (eras(library), eras(library, 2)) == (first, theirs)
+    merged = library.decide(MergePeople(numbers=(1, 2), into=3)).decisions[0]
+    undo(library, merged)
+    assert (eras(library), eras(library, 2), eras(library, 3)) == (first, theirs, ())
+
+
+def test_a_face_of_nobody_keeps_no_era_from_coming_back_with_the_undo_of_a_merge(library: Moderated) -> None:
+    library.decide(RejectFaces(faces=(library.face("p5"),)))
+    before = eras(library)
+    merged = library.decide(MergePeople(numbers=(1,), into=3)).decisions[0]
+    undo(library, library.decide(RejectFaces(faces=(library.face("p0"),))).decisions[0])
+    undo(library, library.decide(MergePeople(numbers=(3,), into=2)).decisions[0])
+    undo(library, merged)
+    assert (eras(library), eras(library, 3)) == (before, ())
 
 
 def test_a_face_that_is_somebody_elses_is_in_none_of_the_eras(library: Moderated) -> None:
