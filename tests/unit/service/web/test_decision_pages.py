@@ -139,7 +139,7 @@ async def test_a_merge_shows_its_result_first_and_the_named_one_stays(filled: St
     async with browsing(filled, tmp_path) as browser:
         status, page = await browser.submit(("action", "merge"), ("numbers", "7"), ("numbers", "2"))
         assert status == 200
-        assert "Person 7 becomes part of Person 2 Person 2 gets 3 faces, and has 28 then" in question(page)
+        assert "Person 7 becomes part of Person 2. Person 2 gets 3 faces, and has 28 then." in question(page)
         assert await browser.decisions() == []
         status, page = await browser.submit(*forms(page)["Merge into Person 2"])
         assert (status, toast(page)) == (303, "Person 7 and Person 2 are one person Undo")
