@@ -224,7 +224,7 @@ async def _ask_about_pictures(request: web.Request, form: DecisionForm, error: T
     return Question(
         "Two faces in one picture",
         (Choice("A mirror or a collage: allow it there", DecisionForm(fields)),),
-        (f"{held} two of these faces. They are two people, or one of the faces is wrong: then correct that face first.",),
+        (f"{held} two of these faces. They are two people, or one of the faces is wrong: correct that face first.",),
         faces=tuple(one.face for one in found if one is not None),
         status=409,
     )
