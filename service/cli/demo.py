@@ -46,7 +46,7 @@ def demo(
     return asyncio.run(_demo(_fresh(folder), people, pictures, listen, once=once))
 
 
-def _keys(users: Sequence[User]) -> list[str]:
+def keys_of(users: Sequence[User]) -> list[str]:
     """Return how to see what each user sees: these keys open invented pictures alone."""
     return [
         f"To see what {user.name} sees, log in with this API key: {user.api_key.get_secret_value()}" for user in users
@@ -97,6 +97,6 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
     make_folder(settings.export_dir, mode=SHARED_FOLDER)
     try:
         async with open_app(settings, users, stop, embedder_environ=EMBEDDER) as app:
-            return await sync_and_serve(app, is_demo=True, once=once, advice=(*_keys(users), ADVICE))
+            return await sync_and_serve(app, is_demo=True, once=once, advice=(*keys_of(users), ADVICE))
     finally:
         await immich.stop()

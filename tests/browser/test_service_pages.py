@@ -88,7 +88,7 @@ async def test_a_picture_is_chosen_dropped_and_pasted_and_shown_with_its_people(
         own = page.locator("[data-own]")
         assert await own.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 400
         await drop(page, b"broken")
-        await expect(page.locator("#answer")).to_have_text("the picture is damaged")
+        await expect(page.locator("#answer")).to_have_text("The picture is damaged")
         await expect(own).to_have_count(0)
         assert [complaint for complaint in guest.complaints if "422" not in complaint] == []
         await drop(page, b"no picture", PASTED)
