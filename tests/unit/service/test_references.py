@@ -506,7 +506,7 @@ async def test_the_same_request_is_done_once_and_the_same_picture_too(store: Sto
         assert await at.add(picture_of(ANNA), anna, key=key) == first
         again = await at.add(picture_of(ANNA), anna)
         assert (again.reference, again.done.decisions) == (first.reference, ())
-        with pytest.raises(RequestError, match=f"of identity {anna}"):
+        with pytest.raises(RequestError, match=f"of person {anna}"):
             await at.add(picture_of(ANNA), at.scene.number(BEN))
         assert at.count() == 2
 

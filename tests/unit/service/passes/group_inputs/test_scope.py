@@ -207,7 +207,7 @@ async def test_a_face_that_its_owner_moves_follows_and_the_status_names_it(store
         2: (numbers["mira"], None),
     }
     (sentence,) = (await stored_status(store, None)).guardrails
-    assert f"identity {numbers['zoe']}" in sentence
+    assert f"person {numbers['zoe']}" in sentence
     assert "anna" in sentence
     assert "mira" not in sentence
     syncs.now += DAY
