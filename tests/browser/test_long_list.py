@@ -116,6 +116,7 @@ async def test_a_range_reaches_over_faces_that_are_not_in_the_page(crowd: Store,
         assert await page.locator("input[name=faces]:checked").count() == 0
 
 
+@pytest.mark.slow
 async def test_a_decision_far_below_keeps_the_place_and_its_undo_brings_the_face_back(
     crowd: Store, tmp_path: Path
 ) -> None:

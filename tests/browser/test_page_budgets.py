@@ -138,7 +138,8 @@ async def new_page(browser: Browser, state: StorageState) -> AsyncIterator[Page]
         await context.close()
 
 
-@pytest.mark.parametrize("pages", [PAGES, pytest.param(OTHER_PAGES, marks=pytest.mark.slow)], ids=["main", "other"])
+@pytest.mark.slow
+@pytest.mark.parametrize("pages", [PAGES, OTHER_PAGES], ids=["main", "other"])
 async def test_every_page_keeps_its_budgets_on_the_first_visit_and_the_second(
     tmp_path: Path, pages: tuple[str, ...]
 ) -> None:
