@@ -1,15 +1,19 @@
 """People, faces and the review queue in a real Chromium: keys, dialogs, conflicts, and moments without a connection."""
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from browsed_pages import ask_whether_members, filled, members, served
+from browsed_pages import ask_whether_members, browsed_scene, filled, members, served
 from chromium import BROWSER_TESTS, CONTRASTS, Visitor, chromium, visitor
-from web_scene import BEARER
+from web_scene import ANY_PORT, BEARER
 
 from service.store.database import Store
+from service.web.library.identities import IdentitiesAnswer, IdentitiesQuery
+from service.web.server import serve_web
 
 axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
 playwright_api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
@@ -62,6 +66,32 @@ async def test_people_are_named_one_after_the_other_by_keyboard(filled: Store, t
         await page.keyboard.press("u")
         await expect(page.locator("#toast")).to_contain_text("Undone: Named Zoe")
         assert [text for text in guest.complaints if "409" not in text] == []
+
+
+async def test_names_that_are_typed_faster_than_they_are_answered_are_all_shown(filled: Store, tmp_path: Path) -> None:
+    scene, pauses = browsed_scene(filled, tmp_path), list[float]()
+    identities = scene.library.identities
+
+    async def read_and_wait(query: IdentitiesQuery) -> IdentitiesAnswer:
+        pause = pauses.pop(0) if pauses and not query.q else 0.0  # others propose names
+        found = await identities(query)
+        await asyncio.sleep(pause)
+        return found
+
+    scene.library = replace(scene.library, identities=read_and_wait)
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/people")
+        pauses += [0.9, 0.4, 0.0]
+        await page.locator("[data-naming] input[name=label]").first.focus()
+        for name in ("Zoe", "Kim", "Uma"):
+            await page.keyboard.type(name)
+            await page.keyboard.press("Enter")
+        await expect(page.locator("#toast")).to_contain_text("Named Uma")
+        await asyncio.sleep(1.0)  # an older answer would come now
+        for name in ("Zoe", "Kim", "Uma"):
+            await expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()
+        assert pauses == []
+        assert guest.complaints == []
 
 
 async def test_people_are_merged_and_parted_again_by_keyboard(filled: Store, tmp_path: Path) -> None:

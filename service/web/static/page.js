@@ -155,10 +155,20 @@ function keepLoaded(list, fresh, main, gone) {
   else freshMore?.remove();
 }
 
-/** Send a form and make the page like the answer; ask in a dialog what the service asks. */
-export async function submitLive(form, submitter) {
+let line = Promise.resolve();
+
+/** Send a form after those before it. Each answer is a whole page, and an older one must not take the place of a newer one. */
+export function submitLive(form, submitter) {
   const fields = new URLSearchParams(new FormData(form, submitter));
   form.dataset.busy = "";
+  hold(1);
+  const turn = line.then(() => submitNow(form, fields)).finally(() => hold(-1));
+  line = turn.catch(() => {});
+  return turn;
+}
+
+/** Send a form and make the page like the answer; ask in a dialog what the service asks. */
+async function submitNow(form, fields) {
   const { answer, page, isDone } = await send(form.getAttribute("action"), fields);
   delete form.dataset.busy;
   const isInDialog = form.closest("dialog") !== null;
@@ -168,7 +178,7 @@ export async function submitLive(form, submitter) {
     if (form.matches(".naming")) dialog.addEventListener("close", () => form.reset());
     return false;
   }
-  closeDialog();
+  if (isInDialog) closeDialog(); // else it is a question about a form before this one
   if (!isDone) {
     tell(trouble(answer, page));
     return false;
