@@ -92,7 +92,8 @@ async def test_a_user_signs_in_by_key_looks_at_people_and_leaves(shared: Scene) 
         assert guest.complaints == []
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), pytest.param("dark", 1280, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
 async def test_the_pages_of_a_user_can_be_read_by_everybody(shared: Scene, scheme: str, width: int) -> None:
     async with (
         serve_web(shared.context(), ANY_PORT) as listen,

@@ -114,6 +114,7 @@ def test_the_parts_of_a_form_are_taken_to_the_byte() -> None:
     assert read_form(form, b"bb") == {"image": image, "boxes": boxes}
 
 
+@pytest.mark.slow
 async def test_a_picture_that_does_not_arrive_frees_its_place() -> None:
     async with running(max_in_flight=1, body_seconds=0.5) as scene:
         listen = Listen("127.0.0.1", scene.client.base_url.port or 0)

@@ -254,6 +254,7 @@ async def test_a_user_whose_server_is_up_is_synced_although_another_server_is_do
         assert (await runner.run("full")).outcome is Outcome.DONE
 
 
+@pytest.mark.slow
 async def test_a_source_that_goes_down_while_pictures_are_fetched_is_left_out(tmp_path: Path) -> None:
     async with ready(tmp_path, "anna", "ben") as (stage, runner), FakeImmich("3.1.0", clock=stage.clock) as other:
         add(stage)

@@ -110,6 +110,7 @@ async def test_a_face_that_is_included_is_planned_and_then_written(app: App) -> 
     assert changed <= {"manifest.json"}, "without the decisions everything is as it was"
 
 
+@pytest.mark.slow
 async def test_a_form_that_is_switched_off_for_a_person_goes_at_once_and_comes_back(app: App, tmp_path: Path) -> None:
     number = (await app.store.read(members.list_identities))[-1].number
     root, name = app.settings.export_dir, f"faceset_{number:03d}"
@@ -130,6 +131,7 @@ async def test_a_form_that_is_switched_off_for_a_person_goes_at_once_and_comes_b
     assert mine in {one["sha256"] for one in manifest(app, f"_profiles/kohya/{name}")["faces"]}
 
 
+@pytest.mark.slow
 async def test_a_form_that_is_switched_off_while_a_publish_runs_is_not_written_back(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
