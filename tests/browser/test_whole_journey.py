@@ -71,7 +71,7 @@ async def split_the_mixed_one(page: Page) -> int:
         if len((await answer_of(page, f"/api/identities/{number}/parts"))["parts"]) > 1:
             break
     else:
-        raise AssertionError("the demonstration has somebody who is two people")
+        raise AssertionError("nobody of the demonstration has two proposed parts")
     await page.goto(page.url.split("/people")[0] + f"/people/{number}/parts")
     await page.get_by_role("region", name="Part 2").get_by_role("button", name="A new person").click()
     await expect(page.locator("#toast")).to_be_visible()
