@@ -7,53 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
-from small_library import SmallLibrary, place
+from small_library import SmallLibrary
+from synced_app import BY, decide, synced_app
 
 from immich_facesets.exports.identities_file import IDENTITIES, numbers_in
 from immich_facesets.exports.requests import read_export_requests
-from immich_facesets.moderation.records import Author
-from immich_facesets.moderation.requests import ForgetPerson, LockIdentity, MergePeople, NeverExportIdentity, Request
-from service.app import App, open_app
-from service.demo.immich import FakeImmich
+from immich_facesets.moderation.requests import ForgetPerson, LockIdentity, MergePeople, NeverExportIdentity
+from service.app import App
 from service.files.export_tree import ExportTree
-from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
+from service.moderation.decisions import make_decisions
 from service.passes.withdraw import withdraw
-from service.settings import Settings
 from service.store import erasures, exports, members
+from service.store.moderation import MadeDecisions
 from service.sync.outcome import Outcome
-from service.users import User
-
-BY = Author("token", "api")
-FIELDS: dict[str, Any] = {
-    "min_face_short": 40,
-    "export_min_face_short": 40,
-    "crop_size": 128,
-    "min_faces": 3,
-    "export_profiles": "fsz,plain,npz",
-}
 
 
 @pytest.fixture
 async def app(drawn: SmallLibrary, tmp_path: Path) -> AsyncIterator[App]:
     """A service that has grouped, and published nothing that is still there."""
-    async with FakeImmich("3.1.0") as immich:
-        placed = place(immich, drawn)
-        settings = Settings(immich_url=immich.url, data_dir=tmp_path / "data", **FIELDS)
-        users = tuple(User(name=name, api_key=SecretStr(user.api_key)) for name, user in placed.users.items())
-        environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
-        async with open_app(settings, users, asyncio.Event(), embedder_environ=environ) as found:
-            assert (await found.runner.run("full")).outcome is Outcome.DONE
-            for directory in found.tree.on_disk():
-                found.tree.remove_directory(directory)
-            yield found
-
-
-async def decide(app: App, *requests: Request) -> int:
-    """Make decisions as the API does: in the store, and then in the export folder."""
-    now = app.context.clock()
-    done = await make_decisions(app.store, requests, BY, now)
-    return await withdraw_exports(app.store, app.tree, withdraws(done), BY, now)
+    async with synced_app(drawn, tmp_path, export_profiles="fsz,plain,npz") as found:
+        for directory in found.tree.on_disk():
+            found.tree.remove_directory(directory)
+        yield found
 
 
 def traces_of(root: Path, number: int) -> list[str]:
@@ -72,7 +47,7 @@ def listed(root: Path) -> frozenset[int]:
 @pytest.mark.parametrize("moment", ["before its directory", "while its directory is written", "at the overviews"])
 async def test_a_publish_that_runs_writes_nobody_back(app: App, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     number = (await app.store.read(members.list_identities))[-1].number
-    root, loop, decided = app.settings.export_dir, asyncio.get_running_loop(), list[asyncio.Task[int]]()
+    root, loop, decided = app.settings.export_dir, asyncio.get_running_loop(), list[asyncio.Task[MadeDecisions]]()
     write, manifest, own = app.tree.write_directory, app.tree.write_file, f"faceset_{number:03d}"
 
     def begin() -> None:

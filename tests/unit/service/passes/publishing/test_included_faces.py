@@ -7,56 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
-from small_library import SmallLibrary, place
+from small_library import SmallLibrary
+from synced_app import decide, synced_app
 
 from immich_facesets.errors import RequestError
 from immich_facesets.exports.requests import read_export_requests
-from immich_facesets.moderation.records import Author
-from immich_facesets.moderation.requests import HoldFromSets, IncludeInSets, Request, SwitchProfiles, UndoDecision
-from service.app import App, open_app
-from service.demo.immich import FakeImmich
+from immich_facesets.moderation.requests import HoldFromSets, IncludeInSets, SwitchProfiles, UndoDecision
+from service.app import App
 from service.files.export_tree import ExportTree
-from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
 from service.reports.library.left_out import LeftOut
 from service.reports.library.planned_sets import PlannedSets
-from service.settings import Settings
 from service.store import members
 from service.store.moderation import MadeDecisions
 from service.sync.outcome import Outcome
-from service.users import User
 from service.web.library.facesets import LeftOutFace, LeftOutQuery
-
-BY = Author("token", "api")
-FIELDS: dict[str, Any] = {
-    "min_face_short": 40,
-    "export_min_face_short": 40,
-    "crop_size": 128,
-    "min_faces": 3,
-    "export_profiles": "fsz,kohya:3:96,plain,npz",
-    "outlier_distance": 0.06,
-}
 
 
 @pytest.fixture
 async def app(drawn: SmallLibrary, tmp_path: Path) -> AsyncIterator[App]:
     """A service after its first sync."""
-    async with FakeImmich("3.1.0") as immich:
-        placed = place(immich, drawn)
-        settings = Settings(immich_url=immich.url, data_dir=tmp_path / "data", **FIELDS)
-        users = tuple(User(name=name, api_key=SecretStr(user.api_key)) for name, user in placed.users.items())
-        environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
-        async with open_app(settings, users, asyncio.Event(), embedder_environ=environ) as found:
-            assert (await found.runner.run("full")).outcome is Outcome.DONE
-            yield found
-
-
-async def decide(app: App, *requests: Request) -> MadeDecisions:
-    """Make decisions as the API does: in the store, and then in the export folder."""
-    now = app.context.clock()
-    done = await make_decisions(app.store, requests, BY, now)
-    await withdraw_exports(app.store, app.tree, withdraws(done), BY, now)
-    return done
+    profiles = "fsz,kohya:3:96,plain,npz"
+    async with synced_app(drawn, tmp_path, export_profiles=profiles, outlier_distance=0.06) as found:
+        yield found
 
 
 async def left_out(app: App) -> list[LeftOutFace]:
