@@ -79,8 +79,8 @@ class PlannedSets:
         written = await asyncio.to_thread(self._written, number)
         before = await self._ids(() if written is None else written.faces, used.space)
         after = [one.candidate.face.face_id for one in plan.choice.faces]
-        comes = [face_id for face_id in after if face_id not in set(before)]
-        goes = [face_id for face_id in before if face_id not in set(after)]
+        comes = _without(after, before)
+        goes = _without(before, after)
         refused = [one for one in plan.omitted if one.candidate.is_included]
         shown = [*comes[:_MOST_SHOWN], *goes[:_MOST_SHOWN], *(one.candidate.face.face_id for one in refused)]
         rows = await self._store.read(browsed_faces, shown)
@@ -127,6 +127,12 @@ class PlannedSets:
         refs = {place: one.ref for place, one in enumerate(faces)}
         found: Mapping[int, int] = await self._store.read(faces_at, refs, space)
         return [found[place] for place in sorted(found)]
+
+
+def _without(some: Sequence[int], others: Sequence[int]) -> list[int]:
+    """Return those that are not among others, in their order."""
+    gone = set(others)
+    return [one for one in some if one not in gone]
 
 
 def _choice(
