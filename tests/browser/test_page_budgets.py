@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -56,6 +57,12 @@ FOUND = """() => ({
   eager: [...document.images].filter((one) => one.loading !== "lazy" && one.getBoundingClientRect().top > innerHeight).length,
 })"""
 SETTLE_MILLISECONDS = 300
+SLOW_LINE = {"offline": False, "latency": 20, "downloadThroughput": 100_000, "uploadThroughput": 100_000}
+"""A page comes over it in pieces, so that what is below in the page can move what is shown already. Bytes per second."""
+
+LARGER = 'localStorage.setItem("facesets-size", "large")'
+"""Later visits are of a person who chose larger pictures: these have their size from the start."""
+
 PICTURE_SECONDS = 0.1
 """The time that each picture takes, so that one without its size moves what is below it."""
 
@@ -83,10 +90,12 @@ class Visit:
         return [words for words, is_exceeded in found.items() if is_exceeded]
 
 
-async def visit(page: Page, address: str) -> Visit:
+async def visit(page: Page, address: str, *, line: Mapping[str, Any] = MappingProxyType({})) -> Visit:
     """Open a page and count what goes over the network for it."""
     session, found, sent = await page.context.new_cdp_session(page), Visit(), dict[str, str]()
     await session.send("Network.enable")
+    if line:
+        await session.send("Network.emulateNetworkConditions", dict(line))
 
     def begun(event: dict[str, Any]) -> None:
         if event.get("type") != "Image":
@@ -146,7 +155,9 @@ async def test_every_page_keeps_its_budgets_on_the_first_visit_and_the_second(
     async with opened(tmp_path) as (address, browser, state):
         for path in pages:
             async with new_page(browser, state) as page:
-                first, later = await visit(page, f"{address}{path}"), await visit(page, f"{address}{path}")
+                first = await visit(page, f"{address}{path}")
+                await page.evaluate(LARGER)
+                later = await visit(page, f"{address}{path}", line=SLOW_LINE)
             assert first.faults(most_bytes=FIRST_BYTES, most_requests=FIRST_REQUESTS) == [], path
             assert later.faults(most_bytes=LATER_BYTES, most_requests=LATER_REQUESTS) == [], path
 

@@ -13,8 +13,6 @@ const MESSAGE_MILLISECONDS = 6000;
 /** Decisions after which the chosen faces are no longer in the list. */
 const LEAVING = new Set(["reject", "move", "split", "ignore", "not_a_face"]);
 
-document.documentElement.classList.add("live");
-
 /* What was done, and what went wrong */
 
 const toast = document.getElementById("toast");

@@ -198,7 +198,7 @@ function resize(by) {
   const kept = SIZES.indexOf(localStorage.getItem("facesets-size") ?? "medium");
   const size = SIZES[Math.min(SIZES.length - 1, Math.max(0, kept + by))];
   localStorage.setItem("facesets-size", size);
-  if (grid()) grid().dataset.size = size;
+  document.documentElement.dataset.size = size;
   document.dispatchEvent(new CustomEvent("resized"));
 }
 
@@ -206,8 +206,6 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-zoom]");
   if (button) resize(Number(button.dataset.zoom));
 });
-document.addEventListener("refreshed", () => resize(0));
 
-resize(0);
 watch();
 showChosen();
