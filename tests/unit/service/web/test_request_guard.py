@@ -92,9 +92,9 @@ async def test_an_ended_session_is_over_for_every_copy_of_its_cookie_and_after_a
             await events.content.readuntil(b"\n")
             async with client.post("/logout", allow_redirects=False) as answer:
                 assert answer.status == 303
-            scene.board.update_stage("embed", done=205)
+            scene.board.end("after the logout")
             async with asyncio.timeout(30):  # a stream that goes on would never end
-                assert b"205" not in await events.content.read()
+                assert b"after the logout" not in await events.content.read()
         assert await log_in(client) == 303
         async with client.get("/api/jobs") as answer:
             assert answer.status == 200
