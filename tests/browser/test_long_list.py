@@ -58,6 +58,7 @@ async def shown(page: Page) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_all_faces_are_scrolled_through_while_few_are_in_the_page(crowd: Store, tmp_path: Path) -> None:
     async with served(crowd, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await opened(guest, listen, "/people/2?sort=distance")

@@ -68,6 +68,7 @@ async def test_people_are_named_one_after_the_other_by_keyboard(filled: Store, t
         assert [text for text in guest.complaints if "409" not in text] == []
 
 
+@pytest.mark.slow
 async def test_names_that_are_typed_faster_than_they_are_answered_are_all_shown(filled: Store, tmp_path: Path) -> None:
     scene, pauses = browsed_scene(filled, tmp_path), list[float]()
     identities = scene.library.identities
@@ -174,6 +175,7 @@ async def test_a_decision_in_an_offline_moment_is_made_once(filled: Store, tmp_p
         assert await decisions(page) == ["reject"]
 
 
+@pytest.mark.slow
 async def test_an_answer_that_was_lost_on_the_way_is_not_made_twice(filled: Store, tmp_path: Path) -> None:
     ask_whether_members(filled, 3, 3)
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
@@ -211,7 +213,13 @@ async def test_two_tabs_in_conflict_ask(filled: Store, tmp_path: Path) -> None:
         assert await decisions(page) == ["label"]
 
 
-@pytest.mark.parametrize("path", ["/people?sort=number", "/people/3", "/review", "/faces/1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/people/3",
+        *(pytest.param(path, marks=pytest.mark.slow) for path in ("/people?sort=number", "/review", "/faces/1")),
+    ],
+)
 async def test_every_key_of_a_page_does_something(filled: Store, tmp_path: Path, path: str) -> None:
     ask_whether_members(filled, 3, 14)
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
@@ -268,6 +276,7 @@ async def test_pages_are_accessible_and_fit_any_screen(filled: Store, tmp_path: 
         assert guest.complaints == []
 
 
+@pytest.mark.slow
 async def test_single_decisions_work_without_scripts(filled: Store, tmp_path: Path) -> None:
     ask_whether_members(filled, 3, 2)
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser, scripts=False) as guest:
@@ -305,6 +314,7 @@ async def test_a_thumb_is_enough_for_the_review(filled: Store, tmp_path: Path) -
         assert json.dumps(await decisions(page)) == '["reject", "confirm"]'
 
 
+@pytest.mark.slow
 async def test_an_answer_after_the_session_has_ended_is_asked_again(filled: Store, tmp_path: Path) -> None:
     ask_whether_members(filled, 3, 3)
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
@@ -318,6 +328,7 @@ async def test_an_answer_after_the_session_has_ended_is_asked_again(filled: Stor
         assert await decisions(page) == []
 
 
+@pytest.mark.slow
 async def test_one_question_follows_another_and_keys_work_after_escape(filled: Store, tmp_path: Path) -> None:
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await signed_in(guest, listen, "/people/3")
@@ -347,6 +358,7 @@ async def test_one_question_follows_another_and_keys_work_after_escape(filled: S
         assert [text for text in guest.complaints if "423" not in text] == []
 
 
+@pytest.mark.slow
 async def test_a_name_that_is_typed_whole_is_not_completed(filled: Store, tmp_path: Path) -> None:
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await signed_in(guest, listen, "/people")
@@ -368,6 +380,7 @@ async def test_a_name_that_is_typed_whole_is_not_completed(filled: Store, tmp_pa
         await expect(page.locator("[data-naming] input[name=label]").first).to_have_value("")
 
 
+@pytest.mark.slow
 async def test_people_that_were_loaded_while_scrolling_are_named_and_merged_in_place(
     filled: Store, tmp_path: Path
 ) -> None:
@@ -389,6 +402,7 @@ async def test_people_that_were_loaded_while_scrolling_are_named_and_merged_in_p
         assert guest.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_face_above_the_bar_is_chosen_by_a_click(filled: Store, tmp_path: Path) -> None:
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser, width=700) as guest:
         page = await signed_in(guest, listen, "/people/3?limit=60")

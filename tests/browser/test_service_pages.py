@@ -123,6 +123,7 @@ async def test_a_face_is_kept_under_a_name_that_no_address_has() -> None:
     assert "Zo" not in address
 
 
+@pytest.mark.slow
 async def test_a_running_job_is_followed_and_cancelled_on_its_page() -> None:
     scene = busy_scene()
     running = msgspec.structs.replace(examples.JOBS.jobs[0], id=42, ended_at=None, outcome=None)

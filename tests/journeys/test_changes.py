@@ -98,6 +98,7 @@ async def test_a_person_without_remaining_pictures_has_no_faceset_and_its_number
     assert {row[0] for row in after.faces.values()} <= {row[0] for row in before.faces.values()} - {child}
 
 
+@pytest.mark.slow
 async def test_the_name_in_immich_is_the_label_and_a_new_name_changes_no_number(journey: Journey) -> None:
     before = await journey.finish()
     assert labels(journey.data)["faceset_001"] == "Mira"

@@ -213,6 +213,7 @@ async def test_loops_unreadable_folders_and_odd_names_stop_nothing(trip: Trip) -
     assert len(trip.listed()) == pictures
 
 
+@pytest.mark.slow
 async def test_links_that_are_no_longer_followed_are_named_and_nothing_behind_them_is_lost(
     trip: Trip, tmp_path: Path
 ) -> None:

@@ -167,6 +167,7 @@ async def test_no_byte_of_a_forgotten_person_is_left_and_none_comes_back(
     assert not [sha256 for sha256 in known.pictures if sha256 in file.read_text(encoding="utf-8")]
 
 
+@pytest.mark.slow
 async def test_over_the_api_while_the_service_runs(journey: Journey, unkilled: Unkilled) -> None:
     known = await synced_with_her(journey, unkilled)
     body = {"decisions": [{"action": "forget", "identity": known.number, "confirm": known.number}]}

@@ -127,7 +127,8 @@ async def test_a_disk_that_cannot_be_written_is_told_at_once(journey: Journey, t
     assert journey.fetched() == []
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
 async def test_commands_that_only_read_work_on_a_read_only_disk(journey: Journey, tmp_path: Path, killed: bool) -> None:
     die_at = ("use_space", "after", 1) if killed else ()
     with small_disk(journey.data, tmp_path) as disk:

@@ -83,6 +83,7 @@ def refusing(request: pytest.FixtureRequest) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 async def test_no_command_prints_a_hostile_name_or_path_raw(
     journey: Journey, drawn: SmallLibrary, tmp_path: Path
 ) -> None:

@@ -66,7 +66,7 @@ def check_told(service: ForkedProcess, remote: str) -> None:
         pytest.param("original", 8, FakeImmich.refuse, marks=pytest.mark.slow),
         pytest.param("original", 8, say_503, marks=pytest.mark.slow),
         pytest.param("original", 8, hang, marks=pytest.mark.slow),
-        ("search", 3, close_for_maintenance),
+        pytest.param("search", 3, close_for_maintenance, marks=pytest.mark.slow),
         ("original", 8, close_for_maintenance),
         pytest.param("original", PICTURES, FakeImmich.refuse, marks=pytest.mark.slow),
     ],
@@ -87,7 +87,7 @@ async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it
     await journey.goes_on(unkilled.first, IMPATIENT)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--full",)])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("--full",), marks=pytest.mark.slow)])
 async def test_a_sync_with_an_immich_in_maintenance_is_an_outage_that_takes_nothing_away(
     journey: Journey, unkilled: Unkilled, arguments: tuple[str, ...]
 ) -> None:

@@ -55,6 +55,7 @@ def kept(journey: Journey) -> Sequence[Path]:
     return sorted(path for path in (journey.data / "references").rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 async def test_a_person_who_is_in_no_library_yet_takes_their_pictures_by_themselves(
     journey: Journey, drawn: SmallLibrary, tmp_path: Path
 ) -> None:

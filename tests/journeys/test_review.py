@@ -73,6 +73,7 @@ async def pressed(shown: OnTerminal, keys: str, told: str, code: int | None = No
     assert code in {None, shown.process.returncode}, shown.printed[-3000:]
 
 
+@pytest.mark.slow
 async def test_a_question_is_answered_over_the_api_and_never_comes_back(journey: Journey, unkilled: Unkilled) -> None:
     number = await planted(journey, unkilled)
     (first, *_) = await queue(journey)

@@ -119,6 +119,7 @@ async def test_a_failure_that_no_circuit_sees_is_not_met_by_one_sync_after_anoth
             assert await last_run(client) == first
 
 
+@pytest.mark.slow
 async def test_a_stop_during_a_sync_ends_soon_leaves_no_process_and_continues_later(
     journey: Journey, unkilled: Unkilled
 ) -> None:
@@ -212,6 +213,7 @@ async def test_an_export_after_a_decision_writes_its_face_sets_without_a_listing
         assert journey.immich.requests.count() == asked, "Immich is not asked for anything"
 
 
+@pytest.mark.slow
 async def test_a_cancelled_sync_ends_between_two_pictures_and_the_next_goes_on(
     journey: Journey, unkilled: Unkilled
 ) -> None:

@@ -58,6 +58,7 @@ async def service(embedder: str, drawn: SmallLibrary, folder: Path) -> AsyncIter
             yield app
 
 
+@pytest.mark.slow
 async def test_each_person_has_one_vector_in_every_file_and_one_list_has_everybody(
     embedder: str, drawn: SmallLibrary, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ async def test_each_person_has_one_vector_in_every_file_and_one_list_has_everybo
         assert [path.name for path in (tmp_path / "copy").iterdir()] == ["faceset_001"], "one person is not everybody"
 
 
+@pytest.mark.slow
 async def test_a_face_model_has_the_points_of_the_face_that_it_describes(
     embedder: str, drawn: SmallLibrary, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def swap_key_of_ben(journey: Journey) -> None:
     journey.immich.add_key(journey.immich.add_user("carol"), ALL_NEEDED, "key-of-ben")
 
 
+@pytest.mark.slow
 async def test_a_key_of_another_account_stops_one_source_and_loses_nothing(journey: Journey) -> None:
     before = await journey.finish()
     swap_key_of_ben(journey)
@@ -67,6 +68,7 @@ def write_names(journey: Journey, **keys: str) -> None:
     Path(journey.environ["FACESETS_USERS_FILE"]).write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 async def test_a_user_with_a_new_name_keeps_everything(journey: Journey) -> None:
     outside = journey.placed.assets[3]
     outside.library_id, outside.checksum = known_id("library"), "bm90IHRoZSBjaGVja3N1bSE="  # known by its source alone
@@ -129,7 +131,8 @@ def numbers(found: SyncResult) -> dict[Row, object]:
     return {place: row[0] for place, row in found.faces.items()}
 
 
-@pytest.mark.parametrize("name", ["ben", pytest.param("benny", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ben", "benny"])
 async def test_a_user_who_is_removed_and_added_again_has_every_number_again(journey: Journey, name: str) -> None:
     before = await journey.finish()
     people = read(journey.data, list_identities)

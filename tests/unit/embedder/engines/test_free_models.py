@@ -103,6 +103,7 @@ def test_our_alignment_is_sfaces_own(using: OnnxEngine) -> None:
         assert float(np.abs(ours.astype(float) - theirs.astype(float)).mean()) < 0.5
 
 
+@pytest.mark.slow
 def test_the_faces_are_those_that_scrfd_finds(using: OnnxEngine) -> None:
     data = shared_data() / "data"
     reference = np.load(data / "reference_bench_s.npz")

@@ -16,7 +16,8 @@ from immich_facesets.grouping.recognisability import SHOWS_NOBODY, shows_nobody
 pytestmark = pytest.mark.models
 
 
-@pytest.mark.parametrize("pack", ["bench_s", pytest.param("bench_edge", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("pack", ["bench_s", "bench_edge"])
 def test_strangers_in_the_dark_lie_there_and_people_do_not(pack: str) -> None:
     data = shared_data()
     engine = OnnxEngine(open_pack(data / "data" / "models", pack), Tuning(threads=1))

@@ -88,6 +88,7 @@ def at(found: Faces, box: Box) -> tuple[float, NDArray[np.float64]]:
     return ious[best], found.vectors[best]
 
 
+@pytest.mark.slow
 def test_faces_that_fill_the_picture_are_found_and_known(
     portraits: Portraits, embedder_of_bench_s: RealEmbedder
 ) -> None:
@@ -140,6 +141,7 @@ def test_tiny_faces_are_found_and_mostly_known(
     assert known >= least_known
 
 
+@pytest.mark.slow
 def test_faces_from_the_side_are_found_and_nearest_to_their_own_person(
     portraits: Portraits, embedder_of_bench_s: RealEmbedder
 ) -> None:
@@ -205,6 +207,7 @@ def test_the_same_photo_in_any_format_and_orientation_shows_the_same_faces(
     assert min(cosines) > least_cosine
 
 
+@pytest.mark.slow
 def test_a_photo_keeps_its_faces_when_it_is_stored_in_another_way(embedder_of_bench_s: RealEmbedder) -> None:
     """The same pixels as a JPEG of high quality, in CMYK and in AVIF."""
     data = shared_data() / "data"

@@ -174,7 +174,7 @@ def crowds() -> Crowds:
     ("size", "shorts"),
     [
         ((6000, 4000), (100.0, 115.0)),
-        ((14_000, 2600), (100.0, 115.0)),
+        pytest.param((14_000, 2600), (100.0, 115.0), marks=pytest.mark.slow),
         pytest.param((6000, 4000), (90.0, 95.0), marks=pytest.mark.slow),
         pytest.param((14_000, 2600), (90.0, 800.0), marks=pytest.mark.slow),
         pytest.param((12_000, 12_000), (90.0, 95.0), marks=pytest.mark.slow),

@@ -37,6 +37,7 @@ def as_box(face: Any) -> Box:
     return Box(*(float(edge) for edge in face.bbox))
 
 
+@pytest.mark.slow
 def test_after_painting_over_strangers_a_reader_finds_one_face_in_each_picture_and_it_is_the_right_one(
     reader: Any,
 ) -> None:

@@ -62,7 +62,7 @@ class TestOrderOfArrival:
     @pytest.mark.parametrize(
         ("seed", "syncs", "min_faces"),
         [
-            (1, 30, 15),
+            pytest.param(1, 30, 15, marks=pytest.mark.slow),
             pytest.param(0, 200, 15, marks=pytest.mark.slow),
             pytest.param(2, 30, 6, marks=pytest.mark.slow),
             pytest.param(1, 200, 6, marks=pytest.mark.slow),
