@@ -1,7 +1,7 @@
 """An accumulator of decisions: what is in effect after each, entered one by one in the order of their ids."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from immich_facesets.moderation import era_pins
 from immich_facesets.moderation.decisions import (
@@ -37,6 +37,8 @@ from immich_facesets.moderation.decisions import (
     Unlock,
 )
 from immich_facesets.moderation.era_pins import EraPin
+
+T = TypeVar("T")
 
 Resolve = Callable[[FaceRef], int | None]
 """A function from a face reference of a decision to its current row; None while there is no such row."""
@@ -134,7 +136,7 @@ class ActiveDecisions:
             case NeverExport():
                 self.hidden[decision.identity] = decision.is_on
             case Profiles():
-                self.profiles_off[decision.identity] = decision.off
+                self._switch_profiles(decision)
             case OfAge():
                 self.of_age.update(self._rows(decision.faces))
                 self.adults.update(() if decision.identity is None else (decision.identity,))
@@ -227,12 +229,17 @@ class ActiveDecisions:
                 self.merged[part.number] = into
                 self.apart.discard(pair_of(part.number, into))
                 self.anchor([part])
+            self._follow(into, part.number)
         self.labels |= {} if decision.label is None else {into: decision.label}
-        self.covers |= {} if decision.cover is None else {into: decision.cover}
-        self.locks |= {into: True} if decision.is_locked else {}
-        self.hidden |= {into: True} if decision.is_hidden else {}
-        if decision.profiles_off:
-            self.profiles_off[into] = tuple(sorted({*self.profiles_off.get(into, ()), *decision.profiles_off}))
+
+    def _follow(self, into: int, part: int) -> None:
+        """Give an identity what follows from one that is merged into it."""
+        _follow(self.locks, into, part)
+        _follow(self.hidden, into, part)
+        _follow(self.covers, into, part)
+        if part in self.profiles_off:
+            off = {*self.profiles_off.get(into, ()), *self.profiles_off[part]}
+            self.profiles_off[into] = tuple(sorted(off))
 
     def _take_back_merge(self, decision: Merge) -> None:
         into = decision.into
@@ -241,14 +248,15 @@ class ActiveDecisions:
             self.attached.update(dict.fromkeys(part.people, part.number))
         if decision.label is not None:
             self.labels.setdefault(into, decision.label_before)
-        if decision.cover is not None:
-            self.covers.setdefault(into, None)
-        if decision.is_locked:
-            self.locks.setdefault(into, False)
-        if decision.is_hidden:
-            self.hidden.setdefault(into, False)
-        if decision.profiles_off:
-            self.profiles_off.setdefault(into, ())
+        for part in decision.parts:  # what followed from it is cleared
+            if part.number in self.locks:
+                self.locks.setdefault(into, False)
+            if part.number in self.hidden:
+                self.hidden.setdefault(into, False)
+            if part.number in self.covers:
+                self.covers.setdefault(into, None)
+            if part.number in self.profiles_off:
+                self.profiles_off.setdefault(into, ())
 
     def _put_back(self, faces: Iterable[FaceRef], number: int) -> None:
         """Place faces where they were, but for those of which an earlier decision settles it."""
@@ -270,6 +278,11 @@ class ActiveDecisions:
             if self.must.get(row) == number:
                 del self.must[row]
                 self.confirmed.discard(row)
+
+    def _switch_profiles(self, decision: Profiles) -> None:
+        now, off = {*self.profiles_off.get(decision.identity, ())}, {*decision.off}
+        before = now if decision.before is None else {*decision.before}
+        self.profiles_off[decision.identity] = tuple(sorted(now - (before - off) | (off - before)))
 
     def _hold_from_sets(self, decision: NotForSets) -> None:
         for row in self._rows(decision.faces):
@@ -296,6 +309,11 @@ class ActiveDecisions:
     def _clear(self, row: int) -> None:
         for states in (self.ignored, self.no_faces, self.confirmed, self.put_back):
             states.discard(row)
+
+
+def _follow(states: dict[int, T], into: int, part: int) -> None:
+    if part in states:
+        states[into] = states.get(into) or states[part]
 
 
 def pair_of(one: int, two: int) -> tuple[int, int]:

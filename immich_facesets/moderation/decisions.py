@@ -53,7 +53,8 @@ class Merge(_DecisionBase, frozen=True, tag="merge"):
 
     From the parts follow ``label``, the name that ``into`` has from now on, instead of ``label_before``; ``cover``;
     whether it is locked (``is_locked``) and never exported (``is_hidden``); the profiles that are not written for it any
-    more (``profiles_off``). Nothing changes where they have no value.
+    more (``profiles_off``). Nothing changes where they have no value. All but the name are a record of that time: what
+    follows is what the parts have, also when a decision about one of them is undone later.
     """
 
     into: int
@@ -228,11 +229,13 @@ class Profiles(_DecisionBase, frozen=True, tag="profiles"):
     """
     Nothing of an identity is written for the profiles ``off``, by name; for all others as the settings say.
 
-    A profile that the settings do not name, or that this version does not know, stays in the list.
+    A profile that the settings do not name, or that this version does not know, stays in the list. ``before``: those that
+    were off until then, so that only the difference counts when an earlier decision is undone. None: the whole list counts.
     """
 
     identity: int
     off: tuple[str, ...]
+    before: tuple[str, ...] | None = None
 
 
 class OfAge(_DecisionBase, frozen=True, tag="of_age"):

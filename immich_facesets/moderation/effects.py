@@ -165,7 +165,9 @@ def _settings(before: Constraints, after: Constraints) -> tuple[tuple[int, str],
     for name in names:
         old, new = getattr(before, name), getattr(after, name)
         found += [
-            (number, words[name]) for number in sorted(old.keys() | new.keys()) if old.get(number) != new.get(number)
+            (number, words[name])
+            for number in sorted(old.keys() | new.keys())
+            if (old.get(number) or None) != (new.get(number) or None)
         ]
     found += _profiles(before, after)
     sent = before.references.items() ^ after.references.items()

@@ -42,4 +42,4 @@ def switch_profiles(request: SwitchProfiles, facts: Facts) -> Profiles:
     if after == before:
         told = "written for" if request.on else "switched off for"
         raise RequestError(f"{some(sorted({*request.on, *request.off}))}: {told} identity {number} already")
-    return Profiles(number, tuple(sorted(after)))
+    return Profiles(number, tuple(sorted(after)), before=tuple(sorted(before)))

@@ -297,6 +297,14 @@ class TestWhatPeopleMean:
         assert said(two, merge, Undo(2)).profiles_off == {1: (), 2: ("kohya",)}
         assert said(two, merge, Profiles(1, ())).profiles_off[1] == (), "it can be switched on again"
 
+    def test_of_a_switch_of_profiles_the_difference_counts_when_an_earlier_decision_is_undone(self) -> None:
+        one, two, merge = Profiles(1, ("xmp",)), Profiles(2, ("kohya",)), Merge(1, (Part(2),), profiles_off=("kohya",))
+        more = Profiles(1, ("frigate", "kohya", "xmp"), before=("kohya", "xmp"))
+        fewer = Profiles(1, ("kohya",), before=("kohya", "xmp"))
+        assert said(one, two, merge, more, Undo(3)).profiles_off[1] == ("frigate", "xmp")
+        assert said(one, two, merge, fewer, Undo(3)).profiles_off[1] == ()
+        assert said(one, Profiles(1, ("frigate", "xmp"), before=("xmp",)), Undo(1)).profiles_off[1] == ("frigate",)
+
     def test_birth_dates_and_minors_by_hand_follow_a_merge(self) -> None:
         demand = said(BirthDate(2, "2010-05-01"), Minor(2), Merge(1, (Part(2),)))
         assert (demand.births[1], demand.minors[1]) == ("2010-05-01", True)
@@ -306,11 +314,18 @@ class TestWhatPeopleMean:
         assert said(BirthDate(1, "1990-01-01"), Undo(1)).births == {1: None}
 
     def test_what_follows_a_merge_ends_with_it(self) -> None:
+        theirs = (Cover(2, face(9)), Lock(2), NeverExport(2))
         merge = Merge(1, (Part(2),), label="Ada", label_before="Eva", cover=face(9), is_locked=True, is_hidden=True)
-        demand = said(merge)
+        demand = said(*theirs, merge)
         assert (demand.labels[1], demand.covers[1], demand.locks[1], demand.hidden[1]) == ("Ada", face(9), True, True)
-        demand = said(merge, Undo(1))
+        demand = said(*theirs, merge, Undo(4))
         assert (demand.labels[1], demand.covers[1], demand.locks[1], demand.hidden[1]) == ("Eva", None, False, False)
+
+    def test_what_followed_a_merge_ends_when_the_decision_about_the_merged_person_is_undone(self) -> None:
+        theirs = (Cover(2, face(9)), Lock(2), NeverExport(2), Profiles(2, ("kohya",)))
+        merge = Merge(1, (Part(2),), cover=face(9), is_locked=True, is_hidden=True, profiles_off=("kohya",))
+        demand = said(*theirs, merge, *(Undo(number) for number in range(1, 5)))
+        assert (demand.covers[1], demand.locks[1], demand.hidden[1], demand.profiles_off[1]) == (None, False, False, ())
 
     def test_members_of_a_mentioned_identity_are_anchors_of_its_number(self) -> None:
         made: list[tuple[int, Decision]] = [

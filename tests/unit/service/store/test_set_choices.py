@@ -120,6 +120,17 @@ def test_a_merge_switches_off_what_was_off_for_either_and_its_undo_gives_both_ba
     assert library.state() == before
 
 
+def test_what_was_switched_after_a_merge_is_all_that_is_left_when_the_merge_is_undone(library: Moderated) -> None:
+    library.decide(SwitchProfiles(identity=1, off=("kohya",)), SwitchProfiles(identity=2, off=("xmp",)))
+    merged = library.decide(MergePeople(numbers=(2,), into=1)).decisions[0]
+    switched = library.decide(SwitchProfiles(identity=1, off=("frigate",), on=("kohya",))).decisions[0]
+    assert off_of(library, 1) == ["frigate", "xmp"]
+    library.decide(UndoDecision(decision=merged))
+    assert (off_of(library, 1), off_of(library, 2)) == (["frigate"], ["xmp"])
+    library.decide(UndoDecision(decision=switched))
+    assert (off_of(library, 1), off_of(library, 2)) == (["kohya"], ["xmp"])
+
+
 def test_no_profile_is_off_for_a_person_who_is_forgotten(library: Moderated) -> None:
     library.decide(SwitchProfiles(identity=1, off=("kohya",)), SwitchProfiles(identity=2, off=("xmp",)))
     library.decide(ForgetPerson(identity=1, confirm=1))

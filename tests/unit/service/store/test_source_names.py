@@ -76,7 +76,7 @@ def test_a_merge_is_the_only_kind_of_decision_that_names_people() -> None:
         ("Forget", "salt"),
         ("Forget", "marks"),
     }  # of accounts, which stay when a source is renamed
-    profiles = {("Merge", "profiles_off"), ("Profiles", "off")}
+    profiles = {("Merge", "profiles_off"), ("Profiles", "off"), ("Profiles", "before")}
     eras = {("Eras", "name"), ("Eras", "eras")}
     assert texts == {
         *labels,
