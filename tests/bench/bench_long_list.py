@@ -1,11 +1,13 @@
 """
-Memory of a browser's tab while all faces of a person are scrolled through, in a library of 300,000 faces.
+Memory of a browser's tab while a long list is scrolled through, in a library of 300,000 faces.
 
-    PYTHONPATH=.:tests/support python tests/bench/bench_long_list.py [--faces N] [--of-one N] [--identities N]
+    PYTHONPATH=.:tests/support python tests/bench/bench_long_list.py [--list faces|people] [--faces N] [--of-one N]
+        [--identities N]
 
-The list has the faces near the view in the page (``static/longlist.js``). The baseline is the same list that keeps every face
-in the page. Both are scrolled to the end by the page's own means, a view at a time, and then back to the start. ``heap`` and
-``nodes`` are those of JavaScript and of the document after a garbage collection, ``tab`` the resident memory of the process
+``--list`` says which one: all faces of a person, or all people. It has the items near the view in the page
+(``static/longlist.js``). The baseline is the same list that keeps every item in the page. Both are scrolled to the end by the
+page's own means, a view at a time, and then back to the start. ``heap`` and ``nodes`` are those of JavaScript and of the
+document after a garbage collection, ``tab`` the resident memory of the process
 of the tab. The aim is that the end has at most twice the nodes of the start.
 """
 
@@ -29,6 +31,7 @@ from chromium import CHROMIUM, Visitor, chromium, visitor  # noqa: E402
 from playwright.async_api import Browser, CDPSession  # noqa: E402
 
 AIM = 2.0
+LISTS = {"faces": "/people/1?sort=distance&limit=200", "people": "/people?limit=200"}
 WHOLE = "document.addEventListener('DOMContentLoaded', () => document.getElementById('list')?.removeAttribute('data-window'))"
 """The baseline: a script that runs before those of the page, after which the list is not cut."""
 
@@ -72,18 +75,16 @@ def resident(process: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
 
 
-async def scrolled(guest: Visitor, browser: Browser, address: str, faces: int) -> dict[str, Load]:
-    """Return the load at the start, in the middle, at the end, and back at the start."""
+async def scrolled(guest: Visitor, browser: Browser, address: str) -> dict[str, Load]:
+    """Return the load at the start, at the end, and back at the start."""
     page, own = guest.page, await browser.new_browser_cdp_session()
     session = await page.context.new_cdp_session(page)
     await session.send("Performance.enable")
     await page.goto(address)
-    await page.wait_for_function("document.querySelectorAll('[data-face]').length > 0")
+    await page.wait_for_function("document.querySelector('#list > li') !== null")
     found, began, steps = {"start": await load_of(session, own)}, time.perf_counter(), 0
     while not await page.evaluate(SCROLL):
         steps += 1
-        if "middle" not in found and await page.evaluate("scrollY + innerHeight") > faces / 2 / 9 * 150:
-            found["middle"] = await load_of(session, own)
     print(f"  {steps} steps to the end in {time.perf_counter() - began:.1f} s", flush=True)
     found["end"] = await load_of(session, own)
     await page.evaluate("scrollTo(0, 0)")
@@ -92,7 +93,7 @@ async def scrolled(guest: Visitor, browser: Browser, address: str, faces: int) -
     return found
 
 
-async def measure(folder: Path, library: BrowsedLibrary) -> bool:
+async def measure(folder: Path, library: BrowsedLibrary, path: str) -> bool:
     with browsed_store(folder, library) as store:
         async with served(store, folder) as listen:
             address, found = f"http://{listen}", dict[str, dict[str, Load]]()
@@ -102,9 +103,7 @@ async def measure(folder: Path, library: BrowsedLibrary) -> bool:
                         await guest.page.add_init_script(WHOLE)
                     await guest.log_in(f"{address}/login")
                     print(f"{name}:")
-                    found[name] = await scrolled(
-                        guest, browser, f"{address}/people/1?sort=distance&limit=200", library.sizes[0]
-                    )
+                    found[name] = await scrolled(guest, browser, f"{address}{path}")
                 for moment, load in found[name].items():
                     print(f"  {moment:7} {load}", flush=True)
     end, whole = found["cut"]["end"], found["whole"]["end"]
@@ -119,6 +118,7 @@ async def measure(folder: Path, library: BrowsedLibrary) -> bool:
 def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     parser = argparse.ArgumentParser()
+    parser.add_argument("--list", choices=LISTS, default="faces")
     parser.add_argument("--faces", type=int, default=300_000)
     parser.add_argument("--of-one", type=int, default=20_000)
     parser.add_argument("--identities", type=int, default=5_000)
@@ -128,9 +128,11 @@ def main() -> int:
         return 0
     others = power_law(given.faces - given.of_one, given.identities - 1)
     library = BrowsedLibrary((given.of_one, *others.sizes), others.strangers)
-    print(f"{given.faces:,} faces, {given.identities:,} people, {given.of_one:,} faces of one")
+    print(
+        f"{given.faces:,} faces, {given.identities:,} people, {given.of_one:,} faces of one; the list of {given.list}"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        return 0 if asyncio.run(measure(Path(folder), library)) else 1
+        return 0 if asyncio.run(measure(Path(folder), library, LISTS[given.list])) else 1
 
 
 if __name__ == "__main__":

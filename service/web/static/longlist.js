@@ -1,8 +1,9 @@
 /*
  * A long list has only the items near the view in the page. The others are kept as text, and their rows are left blank, so
- * that every item stays at its place. All rows of such a list are of one height.
+ * that every item stays at its place. What was chosen or typed in them, and the focus, are kept too (keptstate.js).
  */
 
+import { awayOf, boxOf, chooseAway, focusWithin, forgetFocus, giveBack, keepState, left } from "./keptstate.js";
 import { morph } from "./morph.js";
 
 /** The pixels above and below the view that have their items; half of them at least. */
@@ -14,17 +15,19 @@ const LEAST = 360;
 let order = [];
 let first = 0;
 let last = 0;
+/** The height of each row that was measured, with the gap below it, in pixels. */
+let heights = [];
+/** The height that rows have which were not measured. It stays, so that a row does not move while others are measured. */
+let usual = 0;
+/** The columns and the width that the heights are of. */
+let shape = "";
 /** The text of each item that is not in the page, by its id. */
 const texts = new Map();
-/** The id of the item that had the focus when it was taken out. */
-let left = null;
 /** The items that the latest decision took away, each behind the id of another one, and whether it was undone. */
 let gone = { items: [], isUndone: false };
 
 const list = () => document.querySelector("#list[data-window]");
 const inPage = () => [...(list()?.children ?? [])].filter((child) => !child.matches(".blank"));
-const boxOf = (item) => item?.querySelector('input[type="checkbox"]');
-const awayOf = (id) => document.getElementById(`away-${id}`)?.firstChild;
 
 /** Whether the list has items that are not in the page. */
 const isCut = () => texts.size > 0;
@@ -34,42 +37,18 @@ function begin() {
   order = inPage().map((item) => item.id);
   [first, last] = [0, order.length];
   texts.clear();
-  left = null;
+  forgetFocus();
+  inPage().forEach(giveBack);
   gone = { items: [], isUndone: false };
-}
-
-/** The checkboxes of chosen items that are not in the page; a form has them by its id. */
-function awayBoxes() {
-  let boxes = document.getElementById("away");
-  if (!boxes) {
-    boxes = document.createElement("div");
-    boxes.id = "away";
-    boxes.hidden = true;
-    document.body.append(boxes);
-  }
-  return boxes;
-}
-
-function chooseAway(id, isChosen, sample) {
-  document.getElementById(`away-${id}`)?.remove();
-  if (!isChosen) return;
-  const [place, box] = [document.createElement("span"), sample.cloneNode()];
-  place.id = `away-${id}`;
-  box.value = id.slice(id.lastIndexOf("-") + 1);
-  box.checked = true;
-  place.append(box);
-  awayBoxes().append(place);
 }
 
 /** Choose an item, in the page or not. */
 export function choose(id, isChosen) {
   const item = document.getElementById(id);
-  if (item) {
-    const box = boxOf(item);
-    if (box) box.checked = isChosen;
-  } else if (texts.has(id)) {
-    chooseAway(id, isChosen, boxOf(inPage()[0]));
-  }
+  const box = boxOf(item ?? inPage()[0]);
+  if (!box) return;
+  if (item) box.checked = isChosen;
+  else if (texts.has(id)) chooseAway(id, isChosen, box);
 }
 
 /** The ids of all items, in the page or not. */
@@ -94,16 +73,19 @@ export function add(items) {
   const isAtEnd = last === order.length;
   for (const item of fresh) {
     order.push(item.id);
-    if (isAtEnd) list().append(item);
-    else texts.set(item.id, item.outerHTML);
+    if (isAtEnd) {
+      list().append(item);
+      giveBack(item);
+    } else {
+      texts.set(item.id, item.outerHTML);
+    }
   }
   if (isAtEnd) last = order.length;
   settle();
 }
 
 function takeOut(item) {
-  if (item.contains(document.activeElement)) left = item.id;
-  if (boxOf(item)?.checked) chooseAway(item.id, true, boxOf(item));
+  keepState(item);
   texts.set(item.id, item.outerHTML);
   item.remove();
 }
@@ -112,17 +94,10 @@ function takeOut(item) {
 function putBack(from, to, place) {
   if (from >= to) return;
   const ids = order.slice(from, to);
-  const items = document.createRange().createContextualFragment(ids.map((id) => texts.get(id)).join(""));
-  for (const item of items.children) {
-    const box = boxOf(item);
-    if (box) box.checked = Boolean(awayOf(item.id)?.checked);
-    document.getElementById(`away-${item.id}`)?.remove();
-    texts.delete(item.id);
-  }
-  list().insertBefore(items, place);
-  if (left && ids.includes(left)) {
-    if (document.activeElement === document.body) document.getElementById(left).querySelector("a, input").focus({ preventScroll: true });
-    left = null;
+  list().insertBefore(document.createRange().createContextualFragment(ids.map((id) => texts.get(id)).join("")), place);
+  for (const id of ids) {
+    texts.delete(id);
+    giveBack(document.getElementById(id));
   }
 }
 
@@ -144,55 +119,103 @@ function leaveBlank(side, height) {
   else list().append(blank);
 }
 
-/** The columns of the list, the height of a row with the gap below it, and that gap. */
-function measures() {
+/** Measure the rows in the page. Return the columns of the list and the gap between rows. */
+function measure() {
   const style = getComputedStyle(list());
-  const gap = parseFloat(style.rowGap) || 0;
-  return { columns: style.gridTemplateColumns.split(" ").length, row: inPage()[0].getBoundingClientRect().height + gap, gap };
+  const [columns, gap] = [style.gridTemplateColumns.split(" ").length, parseFloat(style.rowGap) || 0];
+  const now = `${columns} ${list().clientWidth}`;
+  const measured = inPage().filter((_, place) => place % columns === 0).map((item) => item.getBoundingClientRect().height + gap);
+  if (now !== shape) [shape, heights, usual] = [now, [], measured.reduce((sum, one) => sum + one, 0) / measured.length];
+  if (first % columns === 0) for (const [row, height] of measured.entries()) heights[first / columns + row] = height;
+  return { columns, gap };
+}
+
+/** The pixels from the beginning of the list to a row. */
+function topOf(row) {
+  let top = 0;
+  for (let at = 0; at < row; at += 1) top += heights[at] ?? usual;
+  return top;
+}
+
+/** The row of so many that is at a height of the list, or the nearest one. */
+function rowAt(y, rows) {
+  let [row, bottom] = [0, heights[0] ?? usual];
+  while (bottom <= y && row < rows - 1) {
+    row += 1;
+    bottom += heights[row] ?? usual;
+  }
+  return row;
+}
+
+/** The first item that stays in the page and is in view or below it, with its place on the screen; null without any. */
+function anchorOf(from, to, places) {
+  for (const item of inPage()) {
+    const { top, bottom } = item.getBoundingClientRect();
+    const place = places.get(item.id);
+    if (bottom > 0 && place >= from && place < to) return { item, top };
+  }
+  return null;
 }
 
 /** Have the items near the view in the page, and no others. */
 export function settle() {
   if (!list() || !inPage().length || (order.length < LEAST && !isCut())) return;
-  const { columns, row, gap } = measures();
+  const { columns, gap } = measure();
   const top = -list().getBoundingClientRect().top;
   const rows = Math.ceil(order.length / columns);
   const within = (margin) => [
-    Math.min(Math.max(0, Math.floor((top - margin) / row)), rows - 1) * columns,
-    Math.min(order.length, Math.min(Math.max(1, Math.ceil((top + innerHeight + margin) / row)), rows) * columns),
+    rowAt(top - margin, rows) * columns,
+    Math.min(order.length, (rowAt(top + innerHeight + margin, rows) + 1) * columns),
   ];
   const [from, to] = within(MARGIN);
   const [leastFrom, leastTo] = within(MARGIN / 2);
-  const isEnough = first <= leastFrom && last >= leastTo && first % columns === 0;
-  if (isEnough && last - first <= 1.5 * (to - from)) return;
+  const isEven = first % columns === 0;
+  if (isEven && first <= leastFrom && last >= leastTo && last - first <= 1.5 * (to - from)) return;
   list().dataset.cut = "";
   const places = new Map(order.map((id, place) => [id, place]));
+  const anchor = isEven ? anchorOf(from, to, places) : null;
   for (const item of inPage()) {
     const place = places.get(item.id);
     if (place < from || place >= to) takeOut(item);
   }
-  const [kept, next] = [inPage()[0] ?? null, document.getElementById("blank-after")];
-  if (kept) {
-    putBack(from, first, kept);
-    putBack(last, to, next);
-  } else {
-    putBack(from, to, next);
-  }
+  const [kept, next] = [inPage()[0], document.getElementById("blank-after")];
+  if (kept) putBack(from, first, kept);
+  putBack(kept ? last : from, to, next);
   [first, last] = [from, to];
-  leaveBlank("before", (first / columns) * row - gap);
-  leaveBlank("after", (rows - Math.ceil(last / columns)) * row - gap);
+  measure();
+  leaveBlank("before", topOf(first / columns) - gap);
+  leaveBlank("after", topOf(rows) - topOf(Math.ceil(last / columns)) - gap);
   if (!isCut()) delete list().dataset.cut;
+  // Rows above the view may be of another height than was expected of them.
+  const moved = anchor ? anchor.item.getBoundingClientRect().top - anchor.top : 0;
+  if (Math.abs(moved) >= 1) scrollBy({ top: moved, behavior: "instant" });
+}
+
+/** Return an item, in the page and near the view; null where it was never loaded. */
+export function bring(id) {
+  if (texts.has(id)) {
+    const { columns } = measure();
+    const top = list().getBoundingClientRect().top + scrollY + topOf(Math.floor(order.indexOf(id) / columns));
+    scrollTo({ top: top - innerHeight / 2, behavior: "instant" });
+    settle();
+  }
+  return document.getElementById(id);
 }
 
 /** Return the item that had the focus when it was taken out, in the page and in view again; null without any. */
 export function returnToFocus() {
-  if (!left || !texts.has(left)) return null;
-  const { columns, row } = measures();
-  const id = left;
-  const top = list().getBoundingClientRect().top + scrollY + Math.floor(order.indexOf(id) / columns) * row;
-  scrollTo({ top: top - innerHeight / 2, behavior: "instant" });
-  settle();
-  return document.getElementById(id);
+  const id = left?.id;
+  if (!texts.has(id)) return null;
+  const item = bring(id);
+  focusWithin(item);
+  return item;
+}
+
+/** The id of the next item with a field for a name, in the page or not; undefined without any. */
+export function nextWithoutName(id) {
+  const all = everyId();
+  const isNaming = (one) => texts.get(one)?.includes("data-naming") ?? document.getElementById(one)?.querySelector("[data-naming]");
+  return all.slice(all.indexOf(id) + 1).find(isNaming);
 }
 
 let isWaiting = false;
@@ -249,13 +272,13 @@ for (const way of ["undo", "redo"]) {
   });
 }
 
-/** The first items came anew. */
-document.addEventListener("renewed", ({ detail }) => {
-  for (const [place, fresh] of detail.entries()) {
-    const item = document.getElementById(fresh.id);
+/** The items of one page of the list came anew. */
+document.addEventListener("renewed", ({ detail: { items, isLater } }) => {
+  for (const [place, fresh] of items.entries()) {
+    const [item, behind] = [document.getElementById(fresh.id), items[place - 1]?.id];
     if (item) morph(item, fresh);
     else if (texts.has(fresh.id)) texts.set(fresh.id, fresh.outerHTML);
-    else insert(fresh.id, fresh.outerHTML, detail[place - 1]?.id);
+    else if (!isLater || order.includes(behind)) insert(fresh.id, fresh.outerHTML, behind);
   }
 });
 

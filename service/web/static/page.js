@@ -99,10 +99,7 @@ export function refresh(page, gone = new Set(), isLater = false) {
   const focused = document.activeElement.closest?.("#list > *");
   const neighbours = focused ? [...following(focused), ...following(focused, "previousElementSibling")] : [];
   if (isLater && list) {
-    for (const item of page.getElementById("list")?.children ?? []) {
-      const known = document.getElementById(item.id);
-      if (known) morph(known, item);
-    }
+    renewLater(list, [...(page.getElementById("list")?.children ?? [])]);
     takeAway(gone ?? new Set());
   } else {
     if (gone) keepLoaded(list, page.getElementById("list"), fresh, gone);
@@ -112,6 +109,17 @@ export function refresh(page, gone = new Set(), isLater = false) {
   if (focused && !focused.isConnected) neighbours.find((one) => one.isConnected)?.querySelector("a, input")?.focus();
   showToast(page);
   document.dispatchEvent(new CustomEvent("refreshed"));
+}
+
+function renewLater(list, items) {
+  if ("cut" in list.dataset) {
+    document.dispatchEvent(new CustomEvent("renewed", { detail: { items, isLater: true } }));
+    return;
+  }
+  for (const item of items) {
+    const known = document.getElementById(item.id);
+    if (known) morph(known, item);
+  }
 }
 
 function takeAway(gone) {
@@ -139,7 +147,7 @@ function keepLoaded(list, fresh, main, gone) {
   }
   if ("cut" in list.dataset) {
     takeAway(gone);
-    document.dispatchEvent(new CustomEvent("renewed", { detail: [...fresh.children] }));
+    document.dispatchEvent(new CustomEvent("renewed", { detail: { items: [...fresh.children], isLater: false } }));
   } else {
     const known = new Set([...fresh.children].map((child) => child.id));
     for (const child of [...list.children].slice(fresh.childElementCount)) {
@@ -188,18 +196,21 @@ async function submitNow(form, fields) {
   form.closest("details:not([data-stays])")?.removeAttribute("open");
   const chosen = isInDialog ? "selection" : form.id;
   for (const box of document.querySelectorAll(`input[form="${chosen}"]:checked`)) box.checked = false;
-  refresh(page, removedBy(fields), new URL(answer.url).searchParams.has("cursor"));
+  refresh(page, removedBy(fields, page), new URL(answer.url).searchParams.has("cursor"));
   announce(fields);
   return true;
 }
 
 /** The ids of the elements of the list that a decision removes; null where it may be any. */
-function removedBy(fields) {
+function removedBy(fields, page) {
   const action = fields.get("action");
   if (fields.has("select.identity")) return null;
   const faces = LEAVING.has(action) ? fields.getAll("faces").map((face) => `face-${face}`) : [];
   const people = ["merge", "ignore"].includes(action) ? [...fields.getAll("numbers"), fields.get("identity")] : [];
-  return new Set([...faces, ...people.filter(Boolean).map((number) => `person-${number}`)]);
+  const ids = people.filter(Boolean).map((number) => `person-${number}`);
+  const named = action === "label" ? `person-${fields.get("identity")}` : null;
+  if (named && page.getElementById("list") && !page.getElementById(named)) ids.push(named); // it belongs to another place now
+  return new Set([...faces, ...ids]);
 }
 
 document.addEventListener("submit", (event) => {

@@ -3,7 +3,8 @@
  * and the size of the pictures.
  */
 
-import { add, choose as chooseById, chosenAway, everyId, isChosen, returnToFocus } from "./longlist.js";
+import { forgetFocus, left } from "./keptstate.js";
+import { add, bring, choose as chooseById, chosenAway, everyId, isChosen, nextWithoutName, returnToFocus } from "./longlist.js";
 import { submitLive, tell } from "./page.js";
 
 const SIZES = ["small", "medium", "large", "huge"];
@@ -100,6 +101,23 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+/** The keys that do something in a field, beside letters. */
+const FIELD_KEYS = new Set(["Enter", "Backspace", "Delete", "ArrowLeft", "ArrowRight", "Home", "End", "Escape"]);
+
+/** What is typed goes into the field that was scrolled away from, and Tab goes on from there, as if it were in the page. */
+addEventListener(
+  "keydown",
+  (event) => {
+    if (!left || document.activeElement !== document.body || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key !== "Tab" && !(left.isField && (event.key.length === 1 || FIELD_KEYS.has(event.key)))) return;
+    event.stopImmediatePropagation();
+    if (event.key === "Escape") forgetFocus();
+    else returnToFocus();
+  },
+  true,
+);
+addEventListener("click", (event) => event.detail && forgetFocus(), true);
+
 /** A key that decides acts on the chosen ones; without any, on the one that has the focus. */
 document.addEventListener(
   "click",
@@ -133,6 +151,13 @@ document.addEventListener("reached", ({ target }) => {
 
 /* Naming: the next one without a name has the focus at once, while the name is on its way */
 
+/** Give the focus to the field for the name of an item, in the page or not. */
+function typeInto(id) {
+  const item = bring(id);
+  item?.querySelector("[data-naming] input[name=label]")?.focus();
+  item?.scrollIntoView({ block: "nearest" });
+}
+
 document.addEventListener(
   "submit",
   (event) => {
@@ -140,11 +165,10 @@ document.addEventListener(
     if (!form.matches("[data-naming]")) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    const inputs = [...document.querySelectorAll("[data-naming] input[name=label]")];
-    const next = inputs[inputs.indexOf(form.elements.label) + 1];
-    submitLive(form, event.submitter).then((isDone) => isDone || form.elements.label?.focus());
-    next?.focus();
-    next?.closest("li").scrollIntoView({ block: "nearest" });
+    const { id } = form.closest("[data-grid] > li");
+    const next = nextWithoutName(id);
+    submitLive(form, event.submitter).then((isDone) => isDone || document.querySelector("dialog[open]") || typeInto(id));
+    if (next) typeInto(next);
   },
   true,
 );
