@@ -175,7 +175,7 @@ async def test_a_picture_that_immich_fails_for_a_moment_is_not_missing_when_face
     journey.immich.faults.add(route, "status", status=503, times=6, asset_id=asset.asset_id)
     service = await journey.sync()
     assert service.code == 0, service.stderr[-3000:]
-    assert "1 picture was not read: 1 corrupt;" in " ".join(service.stdout.split())  # only the unreadable one
+    assert "1 picture was not read: 1 damaged;" in " ".join(service.stdout.split())  # only the unreadable one
     assert journey.result().differences(unkilled.first) == []
 
 

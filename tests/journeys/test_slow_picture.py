@@ -30,7 +30,7 @@ SIZES = ((14_000, 10_000), (12_000, 12_000))
 
 BY_EMBEDDER = {"FACESETS_EMBEDDER_DECODE_SECONDS": "2"}
 BY_SERVICE = {"FACESETS_EMBEDDER_DECODE_SECONDS": "600", "FACESETS_EMBEDDING_TIMEOUT": "3"}
-TOLD = "3 pictures were not read: 2 too slow, 1 corrupt; all others are up to date"
+TOLD = "3 pictures were not read: 2 too slow, 1 damaged; all others are up to date"
 
 
 def add_slow(journey: Journey) -> None:

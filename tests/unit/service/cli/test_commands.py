@@ -153,7 +153,7 @@ async def test_status_says_how_much_there_is_and_how_the_last_sync_ended(synced:
         f"{library['assets']} pictures, {library['wanted']} with faces worth fetching, {library['embedded']} done; "
         f"{library['faces']} faces, {library['identities']} identities, {library['facesets']} face sets"
     )
-    ended = r"1 picture was not read: 1 corrupt; all others are up to date"
+    ended = r"1 picture was not read: 1 damaged; all others are up to date"
     assert re.fullmatch(rf"  \d{{4}}-\d\d-\d\d \d\d:\d\d incremental done: {ended}", shown[1])
     assert [(run["kind"], run["outcome"]) for run in found["runs"]] == [("incremental", "done")]
     assert found["failures_by_reason"] == {"corrupt": 1}
@@ -250,7 +250,7 @@ async def test_without_a_terminal_progress_is_a_line_at_each_turn(journey: Journ
         r"Done: \d+ pictures listed, \d+ fetched, \d+ new faces, \d+ new identities, (\d+) face sets \(\1 written\)\.",
         done,
     )
-    assert unread == "1 picture was not read: 1 corrupt; all others are up to date."
+    assert unread == "1 picture was not read: 1 damaged; all others are up to date."
     assert again == "Such pictures are tried again after growing pauses; 'immich-facesets status' names them."
 
 

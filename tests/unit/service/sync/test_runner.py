@@ -104,7 +104,7 @@ async def test_a_sync_that_leaves_pictures_unread_says_how_many_and_why(tmp_path
         stage.immich.faults.add("original", "status", status=503, asset_id=first)
         with structlog.testing.capture_logs() as logs:
             result = await runner.run("full")
-        told = "2 pictures were not read: 1 corrupt, 1 unavailable; all others are up to date"
+        told = "2 pictures were not read: 1 damaged, 1 not reachable; all others are up to date"
         assert (result.outcome, result.message, result.counts["embed_unread"]) == (Outcome.DONE, told, 2)
         (line,) = (line for line in logs if line["event"] == "pictures_not_read")
         assert (line["log_level"], line["reasons"]) == ("warning", {"corrupt": 1, "unavailable": 1})
@@ -115,11 +115,11 @@ async def test_a_sync_that_leaves_pictures_unread_says_how_many_and_why(tmp_path
         for _ in range(2):  # it is tried, and then rests, too
             stage.clock.move(minutes=1)
             result = await runner.run("incremental")
-            assert result.message == "1 picture was not read: 1 unavailable; all others are up to date"
+            assert result.message == "1 picture was not read: 1 not reachable; all others are up to date"
         stage.immich.faults.clear()
         stage.clock.move(hours=2)
         result = await runner.run("incremental")
-        assert result.message == "1 picture was not read: 1 corrupt; all others are up to date"
+        assert result.message == "1 picture was not read: 1 damaged; all others are up to date"
         stage.clock.move(minutes=1)
         result = await runner.run("incremental")
         assert result.message == "everything is up to date", "what rests because of itself is nothing new"

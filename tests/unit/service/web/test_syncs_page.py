@@ -14,7 +14,9 @@ from invented_reads import NOBODY
 from web_scene import BEARER, HTML, Scene, busy_scene, visit
 
 from service.progress import JobKind, StageProgress
+from service.store.embedding_work import WAITING
 from service.store.failures import AT_CRASH, CRASHES_EMBEDDER, OWN_EXPORT, TOO_SLOW, UNAVAILABLE
+from service.sync.unread import WORDS
 from service.web import examples
 from service.web.library.service import FailuresQuery, Job, JobsAnswer, JobsQuery
 from service.web.pages.failure_words import REASONS, reason_words
@@ -108,6 +110,12 @@ async def test_a_reason_of_another_version_is_shown_as_text() -> None:
         assert "<script>alert" not in page
         assert "reason=%3Cscript%3Ealert%281%29%3C/script%3E%26x%3D1" in page
     assert reason_words("new_reason").title == "New reason"
+
+
+def test_the_message_of_a_sync_has_words_for_every_reason_of_a_picture() -> None:
+    of_references = {"lost", "no_crop", "no_face"}
+    assert WORDS.keys() == REASONS.keys() - of_references | {WAITING}
+    assert not [words for words in WORDS.values() if "_" in words or "corrupt" in words]
 
 
 async def test_one_job_has_a_page() -> None:
