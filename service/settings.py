@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     token: SecretStr | None = Field(None, description="the token of pages and API; empty: one is made and kept in `<data>/token`")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
 
-    min_face_short: float = Field(90, ge=1, le=100_000, description="shortest edge of a face, in pixels at original size; smaller faces cause no download and form no identity")
+    min_face_short: float = Field(90, ge=1, le=100_000, description="shortest edge of a face, in pixels at original size; smaller faces cause no download, and no person is found by them")
     min_blur: float = Field(
         40.0, ge=0, description="sharpness (variance of the Laplacian, without that of noise) a face needs to count"
     )
@@ -99,8 +99,8 @@ class Settings(BaseSettings):
         description="light and contrast a face needs to count: 1 for a usual picture, 0 for a black or a flat one",
     )
     grouping: Method = Field("careful", description="`careful` groups clear faces first, links their clusters, and leaves ties to a person; `plain` is one distance to one centre")
-    min_faces: int | None = Field(None, ge=1, description="different pictures a new identity needs; empty: 6, 10 or 15, by the size of the library")
-    match_distance: Distance | None = Field(None, description="a face joins a known identity up to here (buffalo_l: 0.45)")
+    min_faces: int | None = Field(None, ge=1, description="different pictures a new person needs; empty: 6, 10 or 15, by the size of the library")
+    match_distance: Distance | None = Field(None, description="a face joins a known person up to here (buffalo_l: 0.45)")
     cluster_distance: Distance | None = Field(None, description="the cut of average linkage (buffalo_l: 0.55)")
     merge_distance: Distance | None = Field(None, description="clusters whose centres are nearer are one person (buffalo_l: 0.40)")
     drop_distance: Distance | None = Field(None, description="a face farther from the centre leaves a new cluster (buffalo_l: 0.55)")
