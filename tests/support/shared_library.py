@@ -10,6 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from web_scene import invented_thresholds
 
 from immich_facesets.dates import EVIDENCE
+from immich_facesets.faces import Box
+from immich_facesets.moderation.decisions import FaceRef, Merge, Part
 from service.store.database import Store
 from service.store.named_values import write_thresholds
 from service.store.tables import (
@@ -80,6 +82,22 @@ def face_in_pictures_of(tx: Connection, number: int, user: str) -> Any:
         .where(memberships.c.identity == number, assets.c.source == user, faces.c.sha256.not_in(others))
     )
     return tx.execute(found.order_by(faces.c.face_id)).first()
+
+
+def numbers_seen_by(tx: Connection, user: str) -> set[int]:
+    """The people of whom a user has a picture."""
+    of_face = memberships.join(faces, faces.c.face_id == memberships.c.face_id)
+    own = of_face.join(assets, assets.c.content == faces.c.sha256)
+    return set(tx.scalars(select(memberships.c.identity).select_from(own).where(assets.c.source == user)))
+
+
+def merge_members(tx: Connection, into: int, number: int) -> Merge:
+    """Give the faces of a person to another one, and return the decision that says so."""
+    of_face = memberships.join(faces, faces.c.face_id == memberships.c.face_id)
+    rows = tx.execute(select(faces).select_from(of_face).where(memberships.c.identity == number))
+    refs = tuple(FaceRef(row.sha256, Box(row.x1, row.y1, row.x2, row.y2)) for row in rows)
+    tx.execute(update(memberships).where(memberships.c.identity == number).values(identity=into))
+    return Merge(into=into, parts=(Part(number, refs),))
 
 
 def leave_only(tx: Connection, user: str) -> None:

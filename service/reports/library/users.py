@@ -20,7 +20,7 @@ from service.reports.library.pictures import PictureReads
 from service.reports.library.proposals import Proposals
 from service.reports.library.service import ServiceReads
 from service.settings import Settings
-from service.store.browsing.identity_details import survivor
+from service.store.browsing.merged_numbers import seen_survivor
 from service.store.browsing.whole_pictures import has_crop, has_picture
 from service.store.reading import Reader
 from service.store.user_database import UserDatabase
@@ -121,12 +121,11 @@ class _SeenAnswers:
         self._pictures = pictures
 
     async def survivor(self, number: int) -> int | None:
-        """Return the number of an identity with a seen face; None for any other, so that no merge of others is told."""
-        found = await self._store.read(survivor, number)
-        return found if found == number else None
+        """Return the number that leads to an identity now; None where a merge with a person who is not seen would be told."""
+        return await self._store.read(seen_survivor, number)
 
     async def identity(self, number: int) -> IdentityAnswer | None:
-        if await self.survivor(number) is None:
+        if await self.survivor(number) != number:
             return None
         try:
             found = await self._identities.one(number)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from browsed_library import START, BrowsedLibrary, crop_of
 from every_answer import every_answer, everything
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from shared_library import (
@@ -24,6 +24,8 @@ from shared_library import (
     face_in_pictures_of,
     fill_shared,
     leave_only,
+    merge_members,
+    numbers_seen_by,
     other_of,
 )
 from sqlalchemy import Connection, delete, insert, update
@@ -39,6 +41,7 @@ from immich_facesets.moderation.decisions import (
     Ignore,
     Merge,
     Part,
+    Undo,
 )
 from service.files.crops import keep_crop
 from service.passes.context import CROPS_FOLDER
@@ -47,8 +50,8 @@ from service.reports.library import library_reads
 from service.reports.library.users import MOST_USERS, UserLibraries, user_reads
 from service.settings import Settings
 from service.store.database import Store, open_engine
-from service.store.decisions import record_decision
-from service.store.tables import assets, births, crops, era_faces, eras, memberships, people
+from service.store.decisions import last_id, record_decision
+from service.store.tables import assets, births, crops, decisions, era_faces, eras, memberships, people
 from service.store.user_database import UserDatabase
 from service.web.library.identities import FacesQuery, IdentitiesQuery, NearestQuery, PageQuery
 from service.web.library.reads import LibraryReads
@@ -155,6 +158,52 @@ async def test_a_merge_of_others_is_not_told(shared: Store, user_database: UserD
     assert (await reads.together(ONLY_BENS, PageQuery())).identities == ()
     assert await reads.covers([ONLY_BENS]) == {}
     assert await reads.survivor(BOTH) == BOTH
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pairs=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=5),
+    seed=st.integers(0, 10_000),
+    user=st.sampled_from(USERS),
+)
+@example(pairs=[(ONLY_BENS, LABELLED), (ONLY_ANNAS, ONLY_BENS)], seed=0, user=ANNA)
+async def test_a_merged_number_leads_on_where_a_library_of_their_own_would_lead(
+    template: Path, tmp_path: Path, pairs: list[tuple[int, int]], seed: int, user: str
+) -> None:
+    address = f"sqlite:///{shutil.copyfile(template, tmp_path / 'facesets.db')}"
+    store, database = Store(open_engine(address)), UserDatabase(open_engine(address))
+    try:
+        fill_shared(store, BrowsedLibrary(sizes=(6, 6, 3, 2, 1, 1)), seed=seed)
+        seen, own = store.read_now(numbers_seen_by, user), list[Merge]()
+        there = set(store.read_now(everything).numbers)
+        for into, number in pairs:
+            if into != number and {into, number} <= there:
+                there.discard(number)
+                made = store.write_now(merge_members, into, number)
+                decide(store, made)
+                own += [made] if {into, number} <= seen else []
+        told = [await reads_of(database, user).survivor(number) for number in range(1, 7)]
+        store.write_now(leave_only, user)
+        write(store, delete(decisions))
+        decide(store, *own)
+        alone = library_reads(store, Settings(), ProgressBoard()).survivor
+        led = [await alone(number) for number in range(1, 7)]
+        assert told == [None if one is None else await alone(one) for one in led], "and to a person who is there"
+    finally:
+        database.close()
+        store.close()
+
+
+async def test_a_merge_of_two_own_people_leads_a_user_on_until_it_is_undone(
+    shared: Store, user_database: UserDatabase
+) -> None:
+    both = BOTH + 1
+    decide(shared, shared.write_now(merge_members, BOTH, both))
+    reads = reads_of(user_database, ANNA)
+    assert await reads.survivor(both) == BOTH
+    assert await reads.identity(both) is None, "the answer is at the other number"
+    decide(shared, Undo(decision=shared.read_now(last_id)))
+    assert await reads.survivor(both) != BOTH
 
 
 async def test_a_moderators_words_are_shown_without_the_decisions(shared: Store, user_database: UserDatabase) -> None:

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import ClientSession
-from shared_library import USERS, other_of
+from browsed_library import START
+from shared_library import USERS, merge_members, other_of
 from shared_pages import Belongings, belongings_of, members_of, shared_scene, take_away
 from web_scene import BEARER, HTML, KEYS, PARAMETERS, Scene, visit
 
 from service.store.database import Store
+from service.store.decisions import record_decision
 from service.store.user_database import UserDatabase
 
 KEY_OF = {user: key for key, user in KEYS.items()}
@@ -220,3 +222,15 @@ async def test_what_is_gone_from_the_own_library_is_no_longer_shown(crawl: Crawl
     for address in (*addresses, *(f"/people/{number}" for number in crawl.own.numbers)):
         assert (await crawl.ask(address)).status == 404, address
     assert "There is nobody in your pictures yet" in (await crawl.ask("/people")).text
+
+
+async def test_a_merged_number_leads_a_user_on_where_both_people_were_theirs(crawl: Crawl, store: Store) -> None:
+    into, own = sorted(crawl.own.numbers)[-2:]
+    foreign = min(crawl.others.numbers)
+    for number in (own, foreign):
+        merge = store.write_now(merge_members, into, number)
+        store.write_now(record_decision, merge, made_by="admin", now=START)
+    for address, status in (("/people/{}", 303), ("/api/identities/{}", 308), ("/api/identities/{}/faces", 308)):
+        async with crawl.client.get(address.format(own), headers=HTML, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (status, address.format(into))
+        assert (await crawl.ask(address.format(foreign))).status == 404
