@@ -21,6 +21,7 @@ SCHEMA = 1
 NO_NOTES: Mapping[str, str | None] = MappingProxyType({})
 NO_PICTURES: Mapping[int, PictureFile] = MappingProxyType({})
 Json = dict[str, Any]
+_ENTRY_KEYS = frozenset({"identity", "name", "directory"})
 
 
 def face_file(rank: int) -> str:
@@ -140,6 +141,21 @@ def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
             ],
         }
     )
+
+
+def entries_of(manifest: Json) -> list[Json]:
+    """Return the entries of a manifest of the whole folder, or of a user; none of one that is no such manifest."""
+    parts = (manifest.get(name) for name in ("facesets", "thin_eras", "candidates"))
+    entries = [one for part in parts if isinstance(part, list) for one in part]
+    return [one for one in entries if isinstance(one, dict) and one.keys() >= _ENTRY_KEYS]
+
+
+def user_manifest_with(user: str, facesets: Iterable[Faceset], numbers: Collection[int], previous: Json) -> bytes:
+    """Return the manifest of a user in which these face sets take the place of all of these identities."""
+    own = json.loads(user_manifest(user, facesets))
+    others = [one for one in entries_of(previous) if one["identity"] not in numbers]
+    ordered = sorted((*others, *own["facesets"]), key=lambda one: (one["identity"], one["name"]))
+    return json_bytes({**own, "facesets": ordered})
 
 
 def without_identities(manifest: Json, numbers: Collection[int]) -> bytes | None:

@@ -1,7 +1,7 @@
 """The ``export`` command: it writes face sets without a sync."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +20,7 @@ from service.cli.terminal import kept_note, print_line, print_stopped, shown
 from service.files.durable import disk_trouble
 from service.files.export_tree import ExportTree
 from service.files.ownership import refuse_closed_folder
+from service.reports.identity import exportable_person
 from service.settings import Settings, load_settings
 from service.source_registry import own_folders
 from service.store.folders import folders
@@ -32,6 +33,10 @@ def export(
         str | None, typer.Option(help="One form to write, such as kohya, or kohya:40:768 (faces, pixels); needs --to.")
     ] = None,
     identity: Annotated[int | None, typer.Option(min=1, help="Only this person, by number.")] = None,
+    person: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NUMBER_OR_NAME", help="Bring only this person's face sets up to date; may be repeated."),
+    ] = None,
     *,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody, as is usual.")] = False,
     to: Annotated[Path | None, typer.Option(help="The folder to write that form into; it is made.")] = None,
@@ -45,18 +50,22 @@ def export(
     """
     Bring the export folder up to date with the current identities. Immich is asked only for originals of other framings.
 
+    With --person, only that person's face sets are; forms of whole libraries, such as xmp, stay as they are.
     With --profile and --to, write one form of the face sets to another folder once; it is not kept up to date.
     With --profile xmp and --merge-into, add people to the sidecars in a folder, and leave everything else in them.
     """
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
+    if person:
+        _require_alone(profile, to, merge_into, identity, dry_run=dry_run, everybody=everybody)
+        return asyncio.run(_export(settings, person))
     if merge_into is not None:
         _require_mergeable(profile, to, identity)
         return asyncio.run(merge_sidecars(settings, merge_into, is_dry_run=dry_run))
     if dry_run:
         raise RequestError("--dry-run belongs to --merge-into")
     if profile is None and to is None and identity is None:
-        return asyncio.run(_export(settings))
+        return asyncio.run(_export(settings, ()))
     return asyncio.run(
         _copy(
             settings,
@@ -65,6 +74,23 @@ def export(
             _folder(settings, to),
         )
     )
+
+
+def _require_alone(
+    profile: str | None,
+    to: Path | None,
+    merge_into: Path | None,
+    identity: int | None,
+    *,
+    dry_run: bool,
+    everybody: bool,
+) -> None:
+    if profile is not None or to is not None or identity is not None:
+        raise RequestError(
+            "--person is about the export folder; for a copy elsewhere use --profile, --to and --identity"
+        )
+    if merge_into is not None or dry_run or everybody:
+        raise RequestError("--person goes with no other option")
 
 
 def _require_mergeable(profile: str | None, to: Path | None, identity: int | None) -> None:
@@ -111,14 +137,18 @@ def _users(settings: Settings, requests: Iterable[ExportRequest]) -> tuple[User,
     return named_users(settings) if any(request.framing is not Framing.FACE for request in requests) else ()
 
 
-async def _export(settings: Settings) -> int:
+async def _export(settings: Settings, named: Sequence[str]) -> int:
+    """Bring the export folder up to date, or the part of these people, by number or name."""
     stop = stop_event()
     async with open_app(settings, _users(settings, settings.export_requests), stop) as app, shown(app.board):
-        counts = await unless_stopped(app.runner.publish_now(), stop)
+        people = frozenset([await exportable_person(app.store, text) for text in named]) or None
+        counts = await unless_stopped(app.runner.publish_now(people), stop)
     if counts is None:
         return print_stopped()
     forms = f", {counts.forms} forms for other readers" if counts.forms else ""
     print_line(f"Done: {counts.facesets} face sets, {counts.written} written{forms}, {counts.removed} removed.")
+    if counts.left:
+        print_line(f"The next export of everybody writes these: {'; '.join(counts.left)}.")
     if counts.kept:
         print_line(kept_note(counts.kept))
     return ExitCode.STOPPED

@@ -7,15 +7,20 @@ import msgspec
 
 from immich_facesets.errors import RequestError
 from immich_facesets.grouping.alternatives import Alternative, alternatives
+from immich_facesets.names import name_key
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import space_in_use
 from service.passes.group_inputs.operating_points import points_in_use
-from service.store import face_tables, identities
+from service.store import face_tables, identities, members
 from service.store.browsing.identity_details import survivor
 from service.store.database import Store
+from service.store.export_folder import barred_identities
 from service.store.folders import StoredSource, stored_sources
 from service.store.members import MemberRow, members_of
+
+_MOST_DIGITS = 10
+"""Of a number that a database holds."""
 
 
 async def require_identity(store: Store, number: int) -> None:
@@ -25,6 +30,28 @@ async def require_identity(store: Store, number: int) -> None:
         raise RequestError(f"there is no identity {number}; 'immich-facesets identities list' lists them", status=404)
     if current != number:
         raise RequestError(f"identity {number} was merged: it is identity {current} now", status=404)
+
+
+async def exportable_person(store: Store, text: str) -> int:
+    """
+    Return the number of the person whom a user means by number or by name, and who may be exported.
+
+    Otherwise raise a ``RequestError`` that says what to do.
+    """
+    if text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS:
+        number = int(text)
+        await require_identity(store, number)
+    else:
+        rows = await store.read(members.list_identities)
+        named = [row.number for row in rows if row.label is not None and name_key(row.label) == name_key(text)]
+        if not named:
+            raise RequestError("nobody has that name; 'immich-facesets identities list' lists everybody", status=404)
+        if len(named) > 1:
+            raise RequestError(f"several people have that name: say which number, {', '.join(map(str, named))}")
+        number = named[0]
+    if number in await store.read(barred_identities):
+        raise RequestError(f"identity {number} must never be exported, so there is nothing to write")
+    return number
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,11 +45,11 @@ class IdentityEras:
         """
         used = await store.read(grouped_points)
         points = points_today(settings, used)
-        sizes = {"pad_ratio": settings.crop_padding, "min_face_short": settings.export_min_face_short}
+        pad, short = settings.crop_padding, settings.export_min_face_short
         if identity is None:
-            facts = await gather_facts(store, used.space, within=points.match, **sizes)
+            facts = await gather_facts(store, used.space, within=points.match, pad_ratio=pad, min_face_short=short)
         else:
-            facts = await facts_of_person(store, used.space, identity, **sizes)
+            facts = await facts_of_person(store, used.space, identity, pad_ratio=pad, min_face_short=short)
         context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         eras = await Eras.read(context, points, facts.birth_dates, identity)
         return cls(store, facts, eras, await store.read(dimension_of, used.space))

@@ -94,6 +94,16 @@ def barred_directories(tx: Connection, numbers: Collection[int]) -> list[str]:
     return [row.directory for row in _written(tx) if unwanted.concerns(*_about(row))]
 
 
+def numbers_of(tx: Connection, numbers: Collection[int]) -> frozenset[int]:
+    """Return these identities, and those that were merged into them."""
+    return frozenset({*numbers, *(number for number, into in _merged(tx) if into in numbers)})
+
+
+def directories_of(tx: Connection, numbers: Collection[int]) -> frozenset[str]:
+    """Return the written directories of these identities alone."""
+    return frozenset(row.directory for row in _written(tx) if _about(row)[0] in numbers)
+
+
 def directories_of_barred(tx: Connection) -> list[str]:
     """Return the written directories of single identities that must not be there, as decisions say now."""
     unwanted = unwanted_now(tx)

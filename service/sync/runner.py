@@ -67,12 +67,17 @@ class Runner:
         return True
 
     async def run(
-        self, kind: JobKind, *, source: str | None = None, on_begin: Callable[[int], None] = lambda _: None
+        self,
+        kind: JobKind,
+        *,
+        source: str | None = None,
+        people: frozenset[int] | None = None,
+        on_begin: Callable[[int], None] = lambda _: None,
     ) -> Result:
         """
         Run one job: a sync of every source, or of one, or an export. Any error becomes its outcome; cancellation passes through.
 
-        ``update_sources`` determines the sources at the start. ``on_begin`` is called with the number of the job.
+        ``people``: whom an export is about, None for everybody. ``update_sources`` determines the sources at the start. ``on_begin`` is called with the number of the job.
         """
         if self._turn.locked():
             raise RequestError("a sync is running; there are never two at once")
@@ -86,12 +91,13 @@ class Runner:
             if source is not None and source not in self._sources:
                 known = ", ".join(self._sources)
                 raise RequestError(f"there is no source {source!r}; there are: {known}", status=404)
-            return await self._run(kind, tuple(self._sources) if source is None else (source,), on_begin)
+            names = tuple(self._sources) if source is None else (source,)
+            return await self._run(kind, names, people, on_begin)
 
-    async def publish_now(self) -> PublishCounts:
-        """Only update the export folder. Errors are raised, not turned into an outcome."""
+    async def publish_now(self, people: frozenset[int] | None = None) -> PublishCounts:
+        """Only update the export folder, or these people's part of it. Errors are raised, not turned into an outcome."""
         async with self._turn:
-            return await self._stages_until(self._context.stop).publish()
+            return await self._stages_until(self._context.stop).publish(people)
 
     async def copy_now(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
         """Only write one form of the face sets, of one identity or of all, into another folder. Errors are raised."""
@@ -107,7 +113,13 @@ class Runner:
         context = replace(self._context, stop=stop)
         return Stages(context, self._sources, self._pool, self._tree, self._metrics, self._version)
 
-    async def _run(self, kind: JobKind, names: tuple[str, ...], on_begin: Callable[[int], None]) -> Result:
+    async def _run(
+        self,
+        kind: JobKind,
+        names: tuple[str, ...],
+        people: frozenset[int] | None,
+        on_begin: Callable[[int], None],
+    ) -> Result:
         store, clock, board = self._context.store, self._context.clock, self._context.board
         started = clock()
         try:
@@ -118,7 +130,7 @@ class Runner:
         board.begin(run_id=run_id, kind=kind, started_at=started)
         on_begin(run_id)
         log.info("sync_started", run=run_id, kind=kind)
-        job = Job(run_id, kind, names, started)
+        job = Job(run_id, kind, names, started, people)
         result = cut_off(job.counts)
         try:
             async with logged(board):

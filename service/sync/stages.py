@@ -1,7 +1,7 @@
 """The stages of one job: those of a sync, from discover to publish, and those of an export, each alone too."""
 
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -11,6 +11,7 @@ import structlog
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.exports.requests import ExportRequest
 from immich_facesets.wire import Info
+from immich_facesets.wording import counted
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
 from service.files.staging import Staging
@@ -42,12 +43,17 @@ _SECOND_HALF: tuple[Stage, ...] = ("group", "publish")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job: the sources that it is about, its counts so far, and the pictures that it leaves unread, by reason."""
+    """
+    One job: the sources that it is about, its counts so far, and the pictures that it leaves unread, by reason.
+
+    ``people``: whom an export is about; None for everybody.
+    """
 
     run_id: int
     kind: JobKind
     names: tuple[str, ...]
     started: datetime
+    people: frozenset[int] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     unread: dict[str, int] = field(default_factory=dict)
 
@@ -76,7 +82,7 @@ class Stages:
         context, names, counts = self._context, job.names, job.counts
         await self._erase_rest()
         if job.kind == "export":
-            return await self._export(counts)
+            return await self._export(counts, job.people)
         await self._apply_size_rule()
         await withdraw(context, self._tree)  # an earlier sync may have ended before
         refused: dict[str, SetupError | TransientError] = {}
@@ -107,12 +113,12 @@ class Stages:
             raise together(refused, of=len(names))
         return message
 
-    async def publish(self) -> PublishCounts:
-        """Only update the export folder. Errors are raised, not turned into an outcome."""
+    async def publish(self, people: frozenset[int] | None = None) -> PublishCounts:
+        """Only update the export folder, or these people's part of it. Errors are raised, not turned into an outcome."""
         async with self._stage("publish"):
             await self._erase_rest()
             publish = await self._open_publish()
-            await publish.run()
+            await self._publish(publish, people)
             return publish.counts
 
     async def copy(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
@@ -131,14 +137,24 @@ class Stages:
             await group.run()
             return group.counts
 
-    async def _export(self, counts: dict[str, int]) -> str:
-        """Bring the face sets up to date with the decisions; return the message for the user."""
+    async def _export(self, counts: dict[str, int], people: frozenset[int] | None) -> str:
+        """Bring the face sets up to date with the decisions, of everybody or of some; return the message for the user."""
         await withdraw(self._context, self._tree)
         async with self._stage("publish"):
             publish = await self._open_publish()
             with adding_up(counts, "publish", publish.counts):
-                await publish.run()
-        return "the face sets are up to date"
+                await self._publish(publish, people)
+        if people is None:
+            return "the face sets are up to date"
+        return f"the face sets of {counted(len(people), 'person', 'people')} are up to date{left_words(publish.counts.left)}"
+
+    async def _publish(self, publish: Publish, people: frozenset[int] | None) -> None:
+        """Publish everybody, or these people. Others' directories are listed then, so no withdrawn one may be among them."""
+        if people is None:
+            await publish.run()
+            return
+        await withdraw(self._context, self._tree)
+        await publish.run_for(people)
 
     async def _erase_rest(self) -> None:
         """Erase what is left of forgotten people, where a decision was cut off before it did so."""
@@ -240,6 +256,11 @@ class Stages:
             board.update_stage(stage, state="waiting", note="stopped", seconds_left=None)
             raise StopRequestedError
         board.update_stage(stage, state="done", note="", seconds_left=None)
+
+
+def left_words(left: Sequence[str]) -> str:
+    """Return a part of a sentence on what an export of some people left as it is; "" where it left nothing."""
+    return f"; the next export of everybody writes these: {'; '.join(left)}" if left else ""
 
 
 @contextmanager

@@ -78,6 +78,9 @@ SECOND: tuple[Kill, ...] = (
 COPY: tuple[Kill, ...] = (("record_copy", 1, "bda"), ("record_copy", 2, "bda"))
 """Commit points of ``export --to``, which makes copies on demand."""
 
+ALONE: tuple[Kill, ...] = (("record_removal", 1, "bda"), ("record_export", 1, "bda"), ("record_export", 2, "a"))
+"""Commit points of ``export --person``."""
+
 ERAS: tuple[Kill, ...] = (
     ("record_eras", 1, "bda"),
     ("record_crop_facts", 10, "a"),
@@ -262,8 +265,7 @@ async def test_a_copy_of_the_face_sets_killed_halfway_is_made_up_for(
     async def copied(folder: str, die_at: tuple[str, str, int] | tuple[()] = ()) -> dict[str, bytes]:
         service = journey.start("export", "--profile", "plain", "--to", str(tmp_path / folder), die_at=die_at)
         assert await ended(service) == (KILLED if die_at else 0), service.stderr[-3000:]
-        files = (path for path in sorted((tmp_path / folder).rglob("*")) if path.is_file())
-        return {str(path.relative_to(tmp_path / folder)): path.read_bytes() for path in files}
+        return files_in(tmp_path / folder)
 
     whole = await copied("whole")
     assert len(whole) > 2
@@ -272,6 +274,40 @@ async def test_a_copy_of_the_face_sets_killed_halfway_is_made_up_for(
             part = await copied("part", (name, moment, nth))
             assert all(whole[file] == content for file, content in part.items() if not Path(file).name.startswith("."))
     assert await copied("part") == whole
+
+
+@EXTENT
+async def test_an_export_of_one_person_killed_halfway_is_made_up_for(
+    journey: Journey, unkilled: Unkilled, *, is_complete: bool
+) -> None:
+    """Another name moves a directory of a form, so that there is one to remove and one to write."""
+    settings = {"FACESETS_EXPORT_PROFILES": "frigate:3:64,plain:3"}
+    journey.begin_from(unkilled.synced)
+    assert (await journey.sync("--full", settings=settings)).code == 0
+    named = journey.start("identities", "label", "1", "Mara")
+    assert await ended(named) == 0, named.stderr[-3000:]
+
+    async def alone(die_at: tuple[str, str, int] | tuple[()] = ()) -> None:
+        service = journey.start("export", "--person", "Mara", settings=settings, die_at=die_at)
+        assert await ended(service) == (KILLED if die_at else 0), service.stderr[-3000:]
+
+    before = files_in(journey.data / "exports")
+    for name, nth, when in ALONE:
+        for moment in moments_of(when, is_complete=is_complete):
+            await alone((name, moment, nth))
+    await alone()
+    after = files_in(journey.data / "exports")
+    assert "_profiles/frigate/clips/faces/Mara/manifest.json" in after
+    assert any("/faces/Mira/" in path for path in before.keys() - after.keys())
+    assert not any(".facesets-" in path for path in after)
+    whole = journey.start("export", settings=settings)
+    assert await ended(whole) == 0, whole.stderr[-3000:]
+    assert files_in(journey.data / "exports") == after
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.slow

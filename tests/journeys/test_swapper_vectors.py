@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 from safetensors.numpy import load_file
 from small_library import SmallLibrary, place
+from synced_app import decide
 
 from immich_facesets.exports.requests import read_export_requests
+from immich_facesets.moderation.requests import HoldFromSets
 from immich_facesets.quality.landmarks import Enriched
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
@@ -76,6 +78,33 @@ async def test_each_person_has_one_vector_in_every_file_and_one_list_has_everybo
         (tmp_path / "copy").mkdir()
         await app.runner.copy_now(read_export_requests("visomaster")[0], 1, ExportTree(tmp_path / "copy"))
         assert [path.name for path in (tmp_path / "copy").iterdir()] == ["faceset_001"], "one person is not everybody"
+        await check_one_alone(app, root)
+
+
+async def check_one_alone(app: App, root: Path) -> None:
+    """Check that the list of everybody has the new vector of a person who is written alone, and all others."""
+    before = people_of(root / "visomaster/everybody/Everybody.json")
+    faces = await app.store.read(exportable_faces, app.pool.info.space)
+    number = faces[0][1]
+    held = HoldFromSets(faces=tuple(face.face_id for face, owner in faces if owner == number)[:2])
+    await decide(app, held)
+    await app.runner.publish_now(frozenset({number}))
+    after = people_of(root / "visomaster/everybody/Everybody.json")
+    assert after.keys() == before.keys()
+    assert sum(not np.array_equal(after[name], vector) for name, vector in before.items()) == 1
+    assert (await app.runner.publish_now()).forms == 0, "an export of everybody writes the same"
+    await decide(app, HoldFromSets(faces=tuple(face.face_id for face, owner in faces if owner == number)))
+    await app.runner.publish_now(frozenset({number}))
+    assert len(people_of(root / "visomaster/everybody/Everybody.json")) == len(before) - 1
+    damage_one(root)
+    counts = await app.runner.publish_now(frozenset({number}))
+    assert counts.left == ["the file of everybody for visomaster, as files of somebody else in it were changed"]
+
+
+def damage_one(root: Path) -> None:
+    """Change the vector of one person on the disk."""
+    path = next(one for one in sorted(root.glob("visomaster/faceset_*/*.json")) if one.name != "manifest.json")
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
 
 
 @pytest.mark.slow

@@ -24,16 +24,23 @@ _SMALL = {"min_face_short": 40, "export_min_face_short": 40, "crop_size": 128, "
 
 
 @contextlib.asynccontextmanager
-async def synced_app(drawn: SmallLibrary, folder: Path, **fields: Any) -> AsyncIterator[App]:
-    """Open a service with its data in a folder, and sync once; ``fields``: further settings."""
+async def opened_app(drawn: SmallLibrary, folder: Path, **fields: Any) -> AsyncIterator[App]:
+    """Open a service with its data in a folder; ``fields``: further settings."""
     async with FakeImmich("3.1.0") as immich:
         placed = place(immich, drawn)
         settings = Settings(immich_url=immich.url, data_dir=folder / "data", **{**_SMALL, **fields})
         users = tuple(User(name=name, api_key=SecretStr(user.api_key)) for name, user in placed.users.items())
         environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
         async with open_app(settings, users, asyncio.Event(), embedder_environ=environ) as found:
-            assert (await found.runner.run("full")).outcome is Outcome.DONE
             yield found
+
+
+@contextlib.asynccontextmanager
+async def synced_app(drawn: SmallLibrary, folder: Path, **fields: Any) -> AsyncIterator[App]:
+    """Open a service with its data in a folder, and sync once; ``fields``: further settings."""
+    async with opened_app(drawn, folder, **fields) as found:
+        assert (await found.runner.run("full")).outcome is Outcome.DONE
+        yield found
 
 
 async def decide(app: App, *requests: Request) -> MadeDecisions:

@@ -115,28 +115,45 @@ class Facts:
         return replace(self, members={identity: self.members[identity]}, strays=())
 
 
-async def hash_crops(store: Store, space: str, folder: Path) -> None:
-    """Compute the perceptual hash of the face in every crop, once."""
+async def hash_crops(store: Store, space: str, folder: Path, only: Collection[int] | None = None) -> None:
+    """Compute the perceptual hash of the face in every crop, once. ``only``: the ids of the faces that matter, None for all."""
     missing = await store.read(exports.crops_without_hash, space)
+    missing = [(face, crop) for face, crop in missing if only is None or face.face_id in only]
     for start in range(0, len(missing), _HASHES_AT_ONCE):
         hashes = await compute(_hashes, folder, missing[start : start + _HASHES_AT_ONCE])
         await store.write(exports.record_phash, hashes)
 
 
-async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: float, min_face_short: float) -> Facts:
+async def gather_facts(
+    store: Store,
+    space: str,
+    *,
+    within: float,
+    pad_ratio: float,
+    min_face_short: float,
+    people: Collection[int] | None = None,
+) -> Facts:
     """
     Return all current facts from the store, except the embeddings.
 
     ``within``: the cosine distance at which two identities may be one person; ``pad_ratio``: the margin of crops;
-    ``min_face_short``: of the smallest face to export.
+    ``min_face_short``: of the smallest face to export; ``people``: those who matter, without any strays; None for
+    everybody.
     """
     decided: Constraints = await store.read(decisions.constraints_now, space)
-    rows = await store.read(exports.members, space)
-    enriched = await store.read(enrichments.enriched_faces, space)
+    numbers: list[int | None] = [None] if people is None else [*sorted(people)]
+    rows = [row for number in numbers for row in await store.read(exports.members, space, number)]
+    if people is None:
+        enriched = await store.read(enrichments.enriched_faces, space)
+    else:
+        enriched = await store.read(enrichments.enriched_of, [row.face.face_id for row in rows])
+    places: dict[str, tuple[StoredPlace, ...]] = {}
+    for number in numbers:
+        places |= await store.read(exports.places, space, number)
     return Facts(
         members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
-        strays=tuple(await store.read(exports.strays, space)),
-        places=await store.read(exports.places, space),
+        strays=() if people is not None else tuple(await store.read(exports.strays, space)),
+        places=places,
         labels=await store.read(identities.labels),
         birth_dates=_with_stated(await store.read(identities.birth_dates), decided.births),
         details=await compute(_details, enriched),

@@ -6,7 +6,7 @@ The models see the stored crops; their results are converted to pixels of the or
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import numpy as np
 import structlog
@@ -50,8 +50,12 @@ class Enrich:
         self._is_refused = False
         self.count = 0
 
-    async def run(self) -> None:
-        """Request results for every face that these models have not seen; a stop leaves the rest to the next run."""
+    async def run(self, only: Collection[int] | None = None) -> None:
+        """
+        Request results for every face that these models have not seen; a stop leaves the rest to the next run.
+
+        ``only``: the ids of the faces that matter; None for all.
+        """
         if not self._requested:
             return
         settings, store = self._context.settings, self._context.store
@@ -61,6 +65,7 @@ class Enrich:
             self._models,
             settings.export_min_face_short,
         )
+        todo = [item for item in todo if only is None or item.face.face_id in only]
         board = self._context.board
         board.update_stage("publish", done=0, total=len(todo), note="landmarks and head pose")
 

@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from immich_facesets.exports.file_names import user_directories
-from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
-from immich_facesets.facesets.faceset import Faceset, Place
+from immich_facesets.exports.manifests import (
+    Json,
+    entries_of,
+    faceset_entry,
+    top_manifest,
+    user_manifest,
+    user_manifest_with,
+)
+from immich_facesets.facesets.faceset import Faceset, FacesetFolder, Place
 from immich_facesets.imports.manifests import MANIFEST
 from service.files.export_places import USERS_FOLDER
 from service.files.export_tree import ExportTree
+from service.files.ownership import object_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,36 @@ def write_overviews(tree: ExportTree, known: Collection[str], facesets: Sequence
     entries = [faceset_entry(faceset, about.top) for faceset in facesets]
     body = top_manifest(entries, space=about.space, now=about.now, previous=tree.read_file(MANIFEST))
     tree.write_file(MANIFEST, body)
+
+
+def write_overviews_with(
+    tree: ExportTree, known: Collection[str], facesets: Sequence[Faceset], people: Collection[int], about: FolderFacts
+) -> None:
+    """
+    Write the same manifests with these face sets in place of all others of these ``people``; other people's entries stay.
+
+    So do the faces for review. Blocking.
+    """
+    previous = tree.read_file(MANIFEST)
+    kept = [one for one in entries_of(object_in(previous or b"{}")) if not _is_replaced(one, people)]
+    entries = [*kept, *(faceset_entry(faceset, about.top) for faceset in facesets)]
+    before = {
+        str(manifest.get("user")): (folder, manifest)
+        for folder in sorted(tree.users_on_disk())
+        if (manifest := object_in(tree.read_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}") or b"{}"))
+    }
+    users = sorted({*before, *(place.user for place in _all_places(facesets))})
+    directories = user_directories({*known, *users})
+    for user in users:
+        folder, manifest = before.get(user, (directories[user], {}))
+        body = user_manifest_with(user, facesets, people, manifest)
+        tree.write_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}", body)
+    tree.write_file(MANIFEST, top_manifest(entries, space=about.space, now=about.now, previous=previous))
+
+
+def _is_replaced(entry: Json, people: Collection[int]) -> bool:
+    is_for_review = str(entry["directory"]).rpartition("/")[0] == FacesetFolder.CANDIDATES
+    return entry["identity"] in people and not is_for_review
 
 
 def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:

@@ -1,6 +1,7 @@
 """Other forms of face sets and libraries, set or requested: gathered here, decided by pure rules."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from service.passes.publishing.cuts import Cuts
 from service.remote.guard import CircuitOpenError
 from service.store import contents, enrichments, exports, placed_pictures
 
+NOBODY_ELSE: Mapping[FacesetKey, str | None] = MappingProxyType({})
+
 
 class ProfileArtifacts:
     """
@@ -37,8 +40,16 @@ class ProfileArtifacts:
     """
 
     def __init__(
-        self, context: PassContext, info: Info, checks: CropChecks, cuts: Cuts, draw: Draw, facts: Facts
+        self,
+        context: PassContext,
+        info: Info,
+        checks: CropChecks,
+        cuts: Cuts,
+        draw: Draw,
+        facts: Facts,
+        others: Mapping[FacesetKey, str | None] = NOBODY_ELSE,
     ) -> None:
+        """``others``: the labels of face sets that are not written now, and keep their names."""
         self._store = context.store
         self._stop = context.stop
         self._info = info
@@ -46,11 +57,18 @@ class ProfileArtifacts:
         self._cuts = cuts
         self._draw = draw
         self._labels = facts.labels
+        self._others = others
         self._off = facts.profiles_off
         self._captions = Captions(context.settings.caption, facts.birth_dates)
         self.refused: SetupError | None = None
+        self._refused_profiles: set[str] = set()
         self.away: CircuitOpenError | SetupError | None = None
         self.waiting: set[str] = set()
+
+    def written_profiles(self, requests: Sequence[ExportRequest]) -> list[FacesetProfile]:
+        """Return the profiles of these requests with a directory for each face set, but those that were refused."""
+        profiles = (request.profile for request in requests)
+        return [one for one in profiles if isinstance(one, FacesetProfile) and one.name not in self._refused_profiles]
 
     async def of(
         self, requests: Sequence[ExportRequest], facesets: Sequence[Faceset], *, has_everybody: bool = True
@@ -70,6 +88,7 @@ class ProfileArtifacts:
                     artifacts += [] if combined is None else [combined]
             except SetupError as error:  # the other profiles are written all the same
                 self.refused = error
+                self._refused_profiles.add(request.profile.name)
         return artifacts
 
     async def _of_request(self, request: ExportRequest, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
@@ -93,9 +112,13 @@ class ProfileArtifacts:
             and (profile.has_eras or faceset.era is None)
             and (faceset.label is not None or not profile.needs_name)
         ]
-        labels = {faceset.identity: faceset.label for faceset in chosen}
-        names = profile.directory_names(labels) if profile.directory_names is not None else {}
-        titles = titles_of({_key(faceset): faceset.label for faceset in chosen})
+        labels = self._labels_of_others(profile) | {_key(faceset): faceset.label for faceset in chosen}
+        names = (
+            {}
+            if profile.directory_names is None
+            else profile.directory_names({one: labels[one, era] for one, era in labels})
+        )
+        titles = titles_of(labels)
         stems = file_stems_of(titles)
         wanted = [faceset for faceset in chosen if profile.name not in self._off.get(faceset.identity, ())]
         artifacts = []
@@ -124,6 +147,13 @@ class ProfileArtifacts:
                 )
             )
         return [artifact for artifact in artifacts if artifact is not None]
+
+    def _labels_of_others(self, profile: FacesetProfile) -> dict[FacesetKey, str | None]:
+        return {
+            (number, era): label
+            for (number, era), label in self._others.items()
+            if (profile.has_eras or era is None) and (label is not None or not profile.needs_name)
+        }
 
     async def _coloured(self, profile: FacesetProfile, facesets: Sequence[Faceset]) -> list[Faceset]:
         """Return the face sets without the faces that have no colours, for a profile that needs them; some are included by hand."""

@@ -187,6 +187,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     export_folder.switched_off: (),
     export_folder.unwanted_now: (),
     export_folder.directories_of_barred: (),
+    export_folder.numbers_of: ([7],),
+    export_folder.directories_of: ([7],),
     export_folder.is_first_export: (),
     exemplars.known_people: (),
     exemplars.members_for_exemplars: (
