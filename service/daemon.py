@@ -5,7 +5,6 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 import msgspec
 import structlog
@@ -30,6 +29,7 @@ from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
 from service.storage import database_url, web_token
 from service.store import named_values
+from service.sync.job_requests import WantedJob
 from service.sync.outcome import Outcome, Result
 from service.sync.schedule import SyncTrigger, schedule_of
 from service.sync.stopping import until_stopped
@@ -52,20 +52,6 @@ _OTHERS_SECONDS = 300.0
 """How long sources that are back wait for the others: the longest pause between two probes of a remote."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A job to run, for one source or all. ``begun``: of a requested one, its number to come."""
-
-    kind: JobKind
-    source: str | None = None
-    begun: Begun | None = None
-
-    def tell(self, begun: int | str) -> None:
-        """Tell the number of the job, or why it could not begin; only the first word counts."""
-        if self.begun is not None and not self.begun.done():
-            self.begun.set_result(begun)
-
-
 class Service:
     """
     The running service: a sync at each scheduled time and on request, and status for the web part.
@@ -78,7 +64,7 @@ class Service:
         self._on_serving = on_serving
         self.login_links = LoginLinks(time.monotonic)
         self._trigger = SyncTrigger(schedule_of(app.settings), on_next=app.board.set_next_sync)
-        self._requests: asyncio.Queue[_Wanted] = asyncio.Queue(maxsize=1)
+        self._requests: asyncio.Queue[WantedJob] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
         self._away: frozenset[str] = frozenset()
 
@@ -149,7 +135,9 @@ class Service:
         while not self._app.context.stop.is_set():
             wanted = await self._next_request()
             try:
-                result = await self._app.runner.run(wanted.kind, source=wanted.source, on_begin=wanted.tell)
+                result = await self._app.runner.run(
+                    wanted.kind, source=wanted.source, people=wanted.people, on_begin=wanted.tell
+                )
             except RequestError as error:  # the source was removed after the sync was requested
                 log.warning("request_not_met", message=str(error))
                 wanted.tell(str(error))
@@ -164,7 +152,7 @@ class Service:
             elif result.outcome is Outcome.BUG:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _next_request(self) -> "_Wanted":
+    async def _next_request(self) -> WantedJob:
         """Return the next sync: a requested one, or that of the schedule or of a source that is back."""
         request = asyncio.create_task(self._requests.get())
         waiting = [request, asyncio.create_task(self._trigger.wait())]
@@ -172,7 +160,7 @@ class Service:
             waiting.append(asyncio.create_task(self._wait_for_away()))
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            return request.result() if request.done() else _Wanted("incremental")
+            return request.result() if request.done() else WantedJob("incremental")
         finally:
             for task in waiting:
                 task.cancel()
@@ -219,16 +207,14 @@ class Service:
                     log.info("database_back")
                 return pause > _FIRST_LOOK_SECONDS
 
-    def request_job(self, kind: JobKind, source: str | None) -> Begun | None:
-        """Request a job, and return its number to come; None while one runs."""
-        if kind == "export" and source is not None:
-            raise RequestError("an export is about all sources: leave the source out", status=400)
-        if source is not None and source not in self._app.runner.source_names:
-            raise RequestError(f"there is no source {source!r}", status=404)
+    def request_job(self, kind: JobKind, source: str | None, people: frozenset[int] | None = None) -> Begun | None:
+        """Request a job, an export of these people alone where there are any, and return its number to come; None while one runs."""
+        begun: Begun = asyncio.get_running_loop().create_future()
+        wanted = WantedJob(kind, source, people, begun)
+        wanted.refuse_impossible(self._app.runner.source_names)
         if self._app.runner.is_running or self._requests.full():
             return None
-        begun: Begun = asyncio.get_running_loop().create_future()
-        self._requests.put_nowait(_Wanted(kind, source, begun))
+        self._requests.put_nowait(wanted)
         return begun
 
     async def ready(self) -> shown.Readiness:

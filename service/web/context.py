@@ -30,7 +30,8 @@ class WebContext:
     ``library`` answers what the library holds, ``decisions`` makes decisions, ``references`` adds reference pictures, and
     ``eras`` changes eras. ``identify(picture, limit)`` names its faces. ``whole_picture(sha256, user)`` returns one of the
     library, for a user one of the own source, reduced, as JPEG. ``answers`` keeps those to other writes.
-    ``request_job(kind, source)`` starts a job; it returns None where one runs, and raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
+    ``request_job(kind, source, people)`` starts a job, an export of everybody where ``people`` is None; it returns None where
+    one runs, and raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
     gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
@@ -55,7 +56,7 @@ class WebContext:
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]]
     whole_picture: Callable[[str, str | None], Awaitable[bytes | None]]
     token: str | None = field(repr=False)
-    request_job: Callable[[JobKind, str | None], Begun | None]
+    request_job: Callable[[JobKind, str | None, frozenset[int] | None], Begun | None]
     cancel_job: Callable[[int], bool]
     status: Callable[[], Awaitable[StatusFacts]]
     ready: Callable[[], Awaitable[Readiness]]

@@ -188,11 +188,13 @@ class JobQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ``incremental`` lists what changed. ``faces`` also reads the faces of all pictures again. ``full`` lists the whole
     library, which finds deleted pictures, and reads all faces too. ``export`` brings the face sets up to date with the
-    decisions, without any listing; it has no source.
+    decisions, without any listing; it has no source. ``people``: the numbers of those whose face sets alone are written;
+    none for everybody. Forms of whole libraries then stay as they are.
     """
 
     kind: JobKind = "incremental"
     source: str | None = None
+    people: Annotated[tuple[Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)], ...], msgspec.Meta(max_length=100)] = ()
 
 
 class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):

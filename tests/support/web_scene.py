@@ -175,6 +175,7 @@ class Scene:
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
+    people_to_write: frozenset[int] | None = None
     begins: int | str = 42
     trouble: Exception | None = None
     library_for: Callable[[str], LibraryReads] = reads_of
@@ -193,12 +194,13 @@ class Scene:
             raise self.trouble
         return self.keys.get(key.get_secret_value())
 
-    def request_job(self, kind: str, source: str | None) -> Begun | None:
+    def request_job(self, kind: str, source: str | None, people: frozenset[int] | None) -> Begun | None:
         if self.trouble is not None:
             raise self.trouble
         if self.board.now.run_id is not None:
             return None
         self.wishes.append((kind, source))
+        self.people_to_write = people
         self.board.begin(run_id=42, kind=kind, started_at=datetime.now(UTC))
         self.board.update_stage("discover", state="running")
         begun: Begun = asyncio.get_running_loop().create_future()

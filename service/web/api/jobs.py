@@ -10,6 +10,7 @@ from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE
 from service.web.context import CONTEXT
+from service.web.exportable_people import exportable_people
 from service.web.json_bodies import decode_json
 from service.web.library.service import Job, JobsAnswer, JobsQuery
 from service.web.parameters import number_in, read_query
@@ -36,7 +37,8 @@ async def post_job(request: web.Request) -> web.StreamResponse:
     answers, key = request.app[CONTEXT].answers, await key_of(request)
     if key is not None and (known := await answers.known(key)) is not None:
         return json_answer(msgspec.json.decode(known, type=JobAnswer), status=202)
-    begun = request.app[CONTEXT].request_job(question.kind, question.source)
+    people = await exportable_people(request, question.people)
+    begun = request.app[CONTEXT].request_job(question.kind, question.source, people)
     if begun is None:
         return problem_response(409, "already_running", "A job is running already.")
     await asyncio.wait({begun}, timeout=BEGINS_WITHIN)
@@ -87,8 +89,8 @@ ROUTES = (
         answers={
             202: Answer("Started", body=JobAnswer, example=examples.JOB_REQUESTED),
             400: Answer("Not a valid request for a job", body=ErrorBody),
-            404: Answer("No such source", body=ErrorBody),
-            409: Answer("A job is running already", body=ErrorBody),
+            404: Answer("No such source or person", body=ErrorBody),
+            409: Answer("A job is running already, or a person is never exported", body=ErrorBody),
             422: Answer("The key was used for another request", body=ErrorBody),
             503: Answer("The database is down, or the job could not begin", body=ErrorBody),
         },

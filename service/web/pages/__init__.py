@@ -15,6 +15,7 @@ from service.web.pages import (
     status,
     syncs,
     system,
+    writing_sets,
 )
 
 ROUTES = (
@@ -23,6 +24,7 @@ ROUTES = (
     *person.ROUTES,
     *faces.ROUTES,
     *facesets.ROUTES,
+    *writing_sets.ROUTES,
     *left_out.ROUTES,
     *eras.ROUTES,
     *review.ROUTES,

@@ -16,10 +16,11 @@ from service.web.library.facesets import FacesetSummary
 from service.web.library.identities import Era
 from service.web.pages.charts import year_chart
 from service.web.pages.era_charts import group_charts, pair_chart, year_colours
-from service.web.pages.facesets import set_view, writing_view
+from service.web.pages.facesets import set_view
 from service.web.pages.person import PartQuery, Person, person_of
 from service.web.pages.shell import DONE, Done, render_page
 from service.web.pages.wording import era_title, years_of
+from service.web.pages.writing_sets import writing_view
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
 from service.web.viewers import library_of

@@ -7,16 +7,11 @@ from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
-from yarl import URL
 
 from immich_facesets.errors import RequestError
 from immich_facesets.exports.registry import SWITCHABLE
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
-from immich_facesets.wire import ErrorBody
 from immich_facesets.wording import counted
-from service.web.auth import local_path
-from service.web.context import CONTEXT
-from service.web.forms import read_form
 from service.web.library.addresses import name_from_path, path_name
 from service.web.library.facesets import ExportedQuery, LedgerEntry, LedgerQuery
 from service.web.library.identities import IdentityOrder, PageQuery, Text
@@ -26,6 +21,7 @@ from service.web.pages.planned_sets import planned_view
 from service.web.pages.program_words import PROFILE_WORDS, ProfileWords, profile_words
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import WHY_NOT, Names, name_of, named
+from service.web.pages.writing_sets import NOTICES, Notice, writing_view
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
 from service.web.viewers import library_of
@@ -42,12 +38,6 @@ MOST_PICTURES = 24
 """Of a form without a contact sheet; each is shown as it is."""
 
 PROFILES_SETTING = "FACESETS_EXPORT_PROFILES"
-
-NOTICES = {
-    "accepted": "The face sets are being written.",
-    "already_running": "A job is running already. It writes the face sets at its end.",
-}
-Notice = Annotated[str, msgspec.Meta(max_length=20, description="what became of the request to write")]
 
 
 class SetsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,14 +187,6 @@ async def show_sets_of_person(request: web.Request) -> web.StreamResponse:
     return await render_page(request, "person_sets.html", view | set_view() | writing_view(request))
 
 
-async def write_facesets(request: web.Request) -> web.StreamResponse:
-    """Start an export, and lead back to the page."""
-    context, form = request.app[CONTEXT], await read_form(request)
-    back = local_path(form.get("back", ""), context.base_path) if form.get("back") else f"{context.base_path}/facesets"
-    notice = "already_running" if context.request_job("export", None) is None else "accepted"
-    raise web.HTTPSeeOther(URL(back, encoded=True).update_query(notice=notice))
-
-
 def set_view() -> dict[str, Any]:
     """Return what the templates of a face set need."""
     return {
@@ -215,14 +197,6 @@ def set_view() -> dict[str, Any]:
         "sentence": words.sentence,
         "path_name": path_name,
     }
-
-
-def writing_view(request: web.Request) -> dict[str, Any]:
-    """Return what the templates need about a job that is running."""
-    progress = request.app[CONTEXT].board.now
-    stage = next((one for one in progress.stages if one.stage == "publish"), None)
-    is_running = progress.run_id is not None
-    return {"writing": stage if is_running else None, "job": progress.kind if is_running else None}
 
 
 def _shared(request: web.Request, query: SetsQuery, cursor: str | None) -> dict[str, Any]:
@@ -263,14 +237,6 @@ ROUTES = (
         summary="The page of all face sets, by person",
         query=SetsQuery,
         answers={200: _PAGE, 303: _LOGIN},
-    ),
-    Route(
-        method="POST",
-        path="/facesets",
-        handler=write_facesets,
-        summary="Write the face sets now, and lead back to the page",
-        form={"back": "The page to go back to"},
-        answers={303: Answer("Back to the page", redirects=True), 400: Answer("A malformed request", body=ErrorBody)},
     ),
     Route(
         method="GET",

@@ -112,7 +112,7 @@ async def sync_from_form(request: web.Request) -> web.StreamResponse:
     if back not in BACK:
         raise RequestError(f"a start leads back to one of these: {', '.join(BACK)}", status=400)
     context = request.app[CONTEXT]
-    begun = context.request_job(kind, form.get("source") or None)
+    begun = context.request_job(kind, form.get("source") or None, None)
     notice = "already_running" if begun is None else "accepted"
     raise web.HTTPSeeOther(f"{context.base_path}{back}?notice={notice}")
 
