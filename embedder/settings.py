@@ -29,53 +29,63 @@ class EmbedderSettings(BaseSettings):
     listen: Annotated[Listen, NoDecode] = Field(
         Listen("127.0.0.1", 8786), description="Address and port; port 0 takes a free one."
     )
-    token: SecretStr | None = Field(None, description="Bearer token that callers must show (or its _FILE).")
+    token: SecretStr | None = Field(None, description="Bearer token that callers must send.")
     models_dir: Path = Field(
         Path("models"), validation_alias="FACESETS_MODELS_DIR", description="Folder of model packs."
     )
     model_pack: str = Field(
         "",
         validation_alias="FACESETS_MODEL_PACK",
-        description="The pack to serve: a folder in it. Empty: the best that is installed, else the free one.",
+        description="The pack to use: a folder in FACESETS_MODELS_DIR. Empty: the best that is installed, else the free one.",
     )
     engine: Literal["onnx", "synthetic"] = Field(
-        "onnx", description="ONNX Runtime, or synthetic: drawn faces for trying out."
+        "onnx",
+        description="`onnx` runs the models in ONNX Runtime; `synthetic` needs no models and finds the demo's drawn faces only.",
     )
     provider: Provider = Field(
         Provider.CPU,
         description="Where the models run: cpu, cuda, tensorrt, openvino, migraphx or directml. The embedder refuses to start where it is missing.",
     )
-    device: str = Field("", description="Which device of the provider: a number, or OpenVINO's name for it.")
+    device: str = Field(
+        "", description="The device of the provider: a number, or OpenVINO's name for it, such as GPU.0."
+    )
     recognisers: Annotated[Mapping[str, float] | None, NoDecode] = Field(
-        None, description="Which recognition models of the pack, by file name, and their shares: a:0.6,b:0.4."
+        None,
+        description="Which recognition models of the pack to use, by file name; two with their shares, such as `a:0.6,b:0.4`.",
     )
     precision: Precision = Field(
         Precision.FP32, description="Precision of TensorRT, OpenVINO and MIGraphX: fp32 or fp16."
     )
     cache_dir: Path | None = Field(
-        None, description="Folder for what TensorRT and OpenVINO compile; without it they compile at every start."
+        None,
+        description="Folder for the models that TensorRT and OpenVINO compile; without it they compile at every start.",
     )
     max_pixels: int = Field(
         150_000_000,
         ge=1,
-        description="Larger baseline JPEGs are decoded at a half, a quarter or an eighth of their size; other pictures are refused.",
+        description="The largest picture, in pixels. Larger baseline JPEGs are decoded at a half, a quarter or an eighth of their size; others are refused.",
     )
-    max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")
-    max_in_flight: int = Field(16, ge=1, le=1024, description="Requests at once; more are answered 429.")
+    max_bytes: int = Field(200 << 20, ge=1, description="The largest picture file, in bytes; larger ones are refused.")
+    max_in_flight: int = Field(
+        16, ge=1, le=1024, description="How many requests are taken at once; more are answered 429."
+    )
     max_memory: int = Field(
         2 << 30,
         ge=1,
-        description="Bytes of pictures under way, as files, in decoding and as pixels; more wait or are answered 429. One that takes more than three quarters is refused.",
+        description="Bytes of all pictures in work: as files, in decoding and as pixels. Further pictures wait or are answered 429; one that takes more than three quarters is refused.",
     )
     decode_seconds: float = Field(
         30.0,
         ge=1,
         le=600,
-        description="Seconds that the decoding of one picture may take, on Linux; it then counts as failed.",
+        description="Seconds that the decoding of one picture may take, on Linux; after that the picture counts as failed.",
     )
-    batch: int = Field(16, ge=1, le=1024, description="Faces recognised at once, at most.")
+    batch: int = Field(16, ge=1, le=1024, description="How many faces are recognised at once, at most.")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads for models and decoding; 0 takes every core.")
-    flip: bool = Field(default=False, description="Average each face with its mirror image; another space.")
+    flip: bool = Field(
+        default=False,
+        description="Average the vector of each face with that of its mirror image. A change makes another space: every picture is embedded again.",
+    )
     det_size: int = Field(640, ge=128, le=4096, multiple_of=32, description="Side of the detector's input, in pixels.")
     det_threshold: float | None = Field(
         None,
@@ -84,7 +94,9 @@ class EmbedderSettings(BaseSettings):
         description="Least score of a detected face; by default the detector's own: SCRFD 0.5, YuNet 0.7.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
-    log_json: bool | None = Field(None, description="JSON log lines; by default unless a terminal looks on.")
+    log_json: bool | None = Field(
+        None, description="Whether log lines are JSON; by default they are, except on a terminal."
+    )
 
     @field_validator("recognisers", mode="before")
     @classmethod
