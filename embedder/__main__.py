@@ -108,11 +108,19 @@ def main() -> None:
         description="Finds and recognises faces; settings come from FACESETS_EMBEDDER_*.",
     )
     parser.add_argument(
-        "command", nargs="?", choices=("serve", "bench"), default="serve", help="bench: measure this machine, and stop"
+        "command",
+        nargs="?",
+        choices=("serve", "bench"),
+        default="serve",
+        help="serve: answer requests (default); bench: measure this machine, and stop",
     )
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="bench: with your own photos")
-    parser.add_argument("--seconds", type=float, default=5.0, help="bench: for each measurement (default: %(default)s)")
-    parser.add_argument("--announce", type=Path, metavar="FILE", help="also write the JSON line with the address here")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="bench: measure with the photos of this folder")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="bench: seconds for each measurement (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--announce", type=Path, metavar="FILE", help="also write the JSON line with the address to this file"
+    )
     parser.add_argument(
         "--with-parent", action="store_true", help="stop when standard input closes: when the parent process ended"
     )

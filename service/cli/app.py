@@ -36,7 +36,7 @@ from service.cli.terminal import print_line, print_remark
 
 app = typer.Typer(
     name="immich-facesets",
-    help="Curated face sets of the people in an Immich library. Settings come from the environment: see docs/settings.md.",
+    help="Make curated face sets of the people in an Immich library. docs/settings.md lists the settings.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

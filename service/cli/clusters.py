@@ -24,16 +24,21 @@ from service.store.picture_copies import Copy
 
 
 def clusters(
-    to: Annotated[Path, typer.Option(help="The folder to show them in: none yet, empty, or of this command.")],
+    to: Annotated[
+        Path, typer.Option(help="The folder to write: a new one, an empty one, or one that this command wrote.")
+    ],
     cut: Annotated[
-        float | None, typer.Option(min=0.01, max=2.0, help="The cut of average linkage; the one in use otherwise.")
+        float | None,
+        typer.Option(
+            min=0.01, max=2.0, help="The distance at which average linkage is cut; without it, the one in use."
+        ),
     ] = None,
     *,
     as_copies: Annotated[bool, typer.Option("--copies", help="Copy files instead of linking to them.")] = False,
-    as_links: Annotated[bool, typer.Option("--links", help="Link to files; what is meant by default.")] = False,
+    as_links: Annotated[bool, typer.Option("--links", help="Link to files, which is the default.")] = False,
 ) -> None:
     """
-    Show the raw clusters as folders of pictures: the result of clustering before user decisions and gates.
+    Write the raw clusters as folders of pictures: what clustering finds before decisions and gates.
 
     Pictures from Immich are shown as face crops. The folder is never read back, and nothing else is changed.
     """

@@ -40,7 +40,7 @@ from service.store.sources import bound_accounts
 from service.sync.schedule import schedule_of
 from service.users import User
 
-config = typer.Typer(help="The settings.", no_args_is_help=True)
+config = typer.Typer(help="Check the settings.", no_args_is_help=True)
 
 _LOW_DISK_BYTES = 5 * 2**30
 _AGES: dict[Age, str] = {

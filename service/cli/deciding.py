@@ -37,7 +37,7 @@ class BesideServiceError(SetupError):
 
 
 Reason = Annotated[str, typer.Option("--reason", help="Why: free text that is kept with the decision.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EvenIfLocked = Annotated[bool, typer.Option("--even-if-locked", help="Change faces of locked identities, too.")]
 FaceNames = Annotated[

@@ -40,7 +40,7 @@ from service.store.decision_imports import ImportedDecisions, preview_import
 from service.store.decisions import all_records
 from service.store.forgotten import exported_records
 
-decisions = typer.Typer(help="What moderators decided.", no_args_is_help=True)
+decisions = typer.Typer(help="List decisions, undo them, export and import them.", no_args_is_help=True)
 
 Number = Annotated[int, typer.Argument(min=1, help="The number of a decision.")]
 
@@ -157,7 +157,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="The file to write, one decision a line.")],
     *,
     originals: Annotated[
-        bool, typer.Option("--originals", help="Carry the originals of reference pictures that were kept, too.")
+        bool, typer.Option("--originals", help="Include the originals of reference pictures, where they were kept.")
     ] = False,
 ) -> None:
     """Write every decision to a file: the backup of what cannot be computed again."""

@@ -30,18 +30,16 @@ EMBEDDER = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the demonstration may write; made anew each time.")] = Path(
+    folder: Annotated[Path, typer.Option(help="The folder to write into; it is made anew each time.")] = Path(
         "facesets-demo"
     ),
     people: Annotated[int, typer.Option(min=2, max=60, help="How many invented people there are.")] = 12,
     pictures: Annotated[int, typer.Option(min=10, max=5000, help="How many pictures are drawn.")] = 150,
-    listen: Annotated[str, typer.Option(help="Where the status page answers.")] = "127.0.0.1:8785",
+    listen: Annotated[str, typer.Option(help="The address and port of the web pages.")] = "127.0.0.1:8785",
     *,
-    once: Annotated[
-        bool, typer.Option("--once", help="Stop after the sync instead of serving the status page.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the sync instead of serving the web pages.")] = False,
 ) -> int:
-    """Show a complete run: draw a library of invented people, sync it, write face sets and serve the status page."""
+    """Show a complete run: draw a library of invented people, sync it, write face sets and serve the web pages."""
     configure_logging(level="WARNING")
     return asyncio.run(_demo(_fresh(folder), people, pictures, listen, once=once))
 

@@ -21,7 +21,12 @@ _USUAL = PictureLikeness()
 def duplicates(
     page: Annotated[Path | None, typer.Option(help="Write a page with pictures to this file.")] = None,
     within: Annotated[
-        int, typer.Option(min=0, max=MOST_BITS, help="How many of 64 bits the looks of two pictures may differ in.")
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_BITS,
+            help="In how many of 64 bits the perceptual hashes of two similar pictures may differ.",
+        ),
     ] = _USUAL.bits,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -33,7 +33,7 @@ from service.store.eras import stored_eras
 from service.store.exports import recorded
 from service.store.identities import labels
 
-eras = typer.Typer(help="The periods of people's lives.", no_args_is_help=True)
+eras = typer.Typer(help="Show and change eras: the periods of people's lives.", no_args_is_help=True)
 
 _BAR = 30
 _GROUPS_SHOWN = 8
@@ -50,7 +50,7 @@ class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would become of it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")]
 
 
 @eras.command("probe")
@@ -107,7 +107,7 @@ def rename(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Give an era another name. Its face set's directory bears it from the next sync or 'export' on."""
+    """Give an era another name. The next sync or 'export' renames the directory of its face set."""
     _change(identity, RenameEra(era=era, name=name), None if dry_run else author_of(reason), json=json)
 
 

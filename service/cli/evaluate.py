@@ -39,7 +39,7 @@ def evaluate(
         bool, typer.Option("--baselines", help="Measure other methods on the same vectors, too.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Write a page with pictures of what was confused into this folder.")
+        Path | None, typer.Option("--report", help="Write a page with pictures of the mistakes into this folder.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

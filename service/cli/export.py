@@ -30,7 +30,8 @@ from service.users import User
 
 def export(
     profile: Annotated[
-        str | None, typer.Option(help="One form to write, such as kohya, or kohya:40:768 (faces, pixels); needs --to.")
+        str | None,
+        typer.Option(help="One export profile to write, such as kohya, or kohya:40:768 (faces, pixels); needs --to."),
     ] = None,
     identity: Annotated[int | None, typer.Option(min=1, help="Only this person, by number.")] = None,
     person: Annotated[
@@ -38,20 +39,22 @@ def export(
         typer.Option(metavar="NUMBER_OR_NAME", help="Bring only this person's face sets up to date; may be repeated."),
     ] = None,
     *,
-    everybody: Annotated[bool, typer.Option("--all", help="Everybody, as is usual.")] = False,
-    to: Annotated[Path | None, typer.Option(help="The folder to write that form into; it is made.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody, which is the default.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(help="The folder to write the profile into; it is made if there is none.")
+    ] = None,
     merge_into: Annotated[
         Path | None, typer.Option(help="With xmp: a folder whose existing sidecars get our face regions.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --merge-into: say what would change, and change nothing.")
+        bool, typer.Option("--dry-run", help="With --merge-into: print what would change, and change nothing.")
     ] = False,
 ) -> int:
     """
     Bring the export folder up to date with the current identities. Immich is asked only for originals of other framings.
 
-    With --person, only that person's face sets are; forms of whole libraries, such as xmp, stay as they are.
-    With --profile and --to, write one form of the face sets to another folder once; it is not kept up to date.
+    With --person, bring only that person's face sets up to date; profiles of whole libraries, such as xmp, stay as they are.
+    With --profile and --to, write one export profile to another folder once; it is not kept up to date.
     With --profile xmp and --merge-into, add people to the sidecars in a folder, and leave everything else in them.
     """
     settings = load_settings()

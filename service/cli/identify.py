@@ -36,7 +36,7 @@ class IdentifiedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def identify(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures; they need not be in any source.")],
-    limit: Annotated[int, typer.Option(min=1, max=50, help="The most people named for each face.")] = 5,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many people are named for each face at most.")] = 5,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -33,7 +33,7 @@ from service.cli.status import identities
 __all__ = ["identities"]
 
 Identity = Annotated[int, typer.Argument(min=1, help="The number of an identity.")]
-Off = Annotated[bool, typer.Option("--off", help="Revert it.")]
+Off = Annotated[bool, typer.Option("--off", help="Take this back.")]
 OfIdentity = Annotated[int | None, typer.Option("--identity", min=1, help="The number of an identity.")]
 SomeFaces = Annotated[
     list[str] | None,
@@ -99,7 +99,7 @@ def confirm(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """State that faces surely show their person, or that of --identity: they weigh in what it looks like."""
+    """Confirm that faces show their person, or the person of --identity. They stay, and weigh in the person's centroid."""
     request = ConfirmFaces(faces=faces_of(faces), identity=identity, even_if_locked=even_if_locked)
     decide(request, reason=reason, dry_run=dry_run, json=json)
 
@@ -114,7 +114,7 @@ def reject(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """State that faces do not show their person, or that of --identity: they never come back to it."""
+    """Reject faces that do not show their person, or the person of --identity. They never come back to that person."""
     request = RejectFaces(faces=faces_of(faces), identity=identity, even_if_locked=even_if_locked)
     decide(request, reason=reason, dry_run=dry_run, json=json)
 
@@ -166,7 +166,7 @@ def later(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Put off what cannot be judged yet: it comes last in reviews."""
+    """Put off faces or an identity that cannot be judged yet: reviews show them last."""
     request = PutOff(faces=faces_of(faces or []), identity=identity, other=other)
     decide(request, reason=reason, dry_run=dry_run, json=json)
 
@@ -177,7 +177,7 @@ def label(
     name: Annotated[str | None, typer.Argument(help="The name.")] = None,
     *,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Take the name back; that of a source is shown again.")
+        bool, typer.Option("--remove", help="Remove the name; the one that a source gives is shown again.")
     ] = False,
     namesake: Annotated[bool, typer.Option("--namesake", help="Another person has the same name.")] = False,
     reason: Reason = "",
@@ -193,7 +193,7 @@ def label(
 
 @identities.command("lock")
 def lock(number: Identity, *, reason: Reason = "", dry_run: DryRun = False, json: Json = False) -> None:
-    """Lock an identity: grouping adds no face to it, and takes none."""
+    """Lock an identity: grouping adds no face to it, and removes none."""
     decide(LockIdentity(identity=number), reason=reason, dry_run=dry_run, json=json)
 
 
@@ -211,7 +211,7 @@ def cover(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Choose the face that represents the person of which it is one."""
+    """Choose the cover: the face that represents its person."""
     decide(ChooseCover(face=faces_of([face])[0]), reason=reason, dry_run=dry_run, json=json)
 
 
@@ -219,7 +219,7 @@ def cover(
 def never_export(
     number: Identity, *, off: Off = False, reason: Reason = "", dry_run: DryRun = False, json: Json = False
 ) -> None:
-    """Export an identity never again. Its directories in the export folder go at once."""
+    """Never export an identity again. Its directories in the export folder are removed at once."""
     decide(NeverExportIdentity(identity=number, is_on=not off), reason=reason, dry_run=dry_run, json=json)
 
 
@@ -227,13 +227,13 @@ def never_export(
 def forget(
     number: Identity,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the number again.")] = False,
     even_if_locked: EvenIfLocked = False,
     reason: Reason = "",
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Erase all data of a person for good: faces, crops, exports, names. Only digests stay, so that it never comes back."""
+    """Erase all data of a person for good: faces, crops, exports, names. Only digests stay, so that no sync takes the person in again."""
     request = ForgetPerson(identity=number, confirm=number, even_if_locked=even_if_locked)
     if dry_run:
         decide(request, reason=reason, dry_run=True, json=json)
@@ -251,7 +251,7 @@ def keep_apart(
 
 @identities.command("allow-twice")
 def allow_twice(faces: FaceNames, *, reason: Reason = "", dry_run: DryRun = False, json: Json = False) -> None:
-    """Let the pictures of these faces show one person twice: a mirror, a collage."""
+    """Allow one person twice in the pictures of these faces: a mirror, a collage."""
     decide(AllowTwice(faces=faces_of(faces)), reason=reason, dry_run=dry_run, json=json)
 
 
@@ -260,7 +260,7 @@ def birth_date(
     number: Identity,
     born: Annotated[str | None, typer.Argument(help="The date, such as 2010-05-31.")] = None,
     *,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the date back.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the date.")] = False,
     reason: Reason = "",
     dry_run: DryRun = False,
     json: Json = False,

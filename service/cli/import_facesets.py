@@ -53,13 +53,13 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
 def import_facesets(
     folder: Annotated[Path, typer.Argument(help="The folder with faceset_001, faceset_002 and so on.")],
     cache: Annotated[
-        list[Path] | None, typer.Option(help="The npz file beside it; may be given several times.")
+        list[Path] | None, typer.Option(help="The npz cache of that tool; may be given several times.")
     ] = None,
     *,
     renumber: Annotated[
         bool, typer.Option("--renumber", help="Give numbers that are taken here the next free ones.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """

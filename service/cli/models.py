@@ -16,7 +16,7 @@ from immich_facesets.runtime.shutdown import ExitCode
 from service.cli.terminal import out, plain, print_line, print_remark
 from service.settings import load_settings
 
-models = typer.Typer(help="The recognition models on this machine.", no_args_is_help=True)
+models = typer.Typer(help="List, install and verify the recognition models on this machine.", no_args_is_help=True)
 
 
 @models.command("list")
@@ -45,7 +45,7 @@ def list_models() -> None:
 
 @models.command("install")
 def install(
-    pack: Annotated[str, typer.Argument(help="What to call the pack, such as buffalo_l.")],
+    pack: Annotated[str, typer.Argument(help="The name of the pack, such as buffalo_l.")],
     archive: Annotated[
         Path | None,
         typer.Option("--from", help="The zip archive or folder with its .onnx files, or one such file."),
@@ -74,7 +74,9 @@ def install(
 
 
 @models.command("verify")
-def verify(pack: Annotated[str | None, typer.Argument(help="The pack; the one in use otherwise.")] = None) -> int:
+def verify(
+    pack: Annotated[str | None, typer.Argument(help="The pack to compare; without it, the one in use.")] = None,
+) -> int:
     """Compare the files of a pack with the digests recorded at its installation."""
     settings = load_settings()
     name = pack or choose_pack(settings.models_dir, settings.model_pack).name

@@ -21,13 +21,13 @@ from service.sync.outcome import Outcome
 
 def run(
     photos: Annotated[
-        Path | None, typer.Option(help="A folder of pictures, which becomes a source; it is only ever read.")
+        Path | None, typer.Option(help="A folder of pictures, which becomes a source; nothing is written into it.")
     ] = None,
 ) -> int:
     """
-    Sync once, say what came of it, and serve the status page.
+    Sync once, print the result, and serve the web pages.
 
-    Without pictures, an Immich or an earlier sync it shows the demo. On a terminal it ends with a link that signs in.
+    With neither pictures nor an Immich, and before any sync, it shows the demo. On a terminal it prints a link that signs in.
     """
     settings = load_settings()
     is_quiet = sys.stdout.isatty() and settings.log_level == "INFO"

@@ -66,7 +66,7 @@ def reference(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Add a picture of a person that need not be in any library: it says how they look, and is exported nowhere."""
+    """Add a reference picture, which shows how a person looks. It need not be in any library, and is never exported."""
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
     person, file = _named(what, label, is_namesake=namesake)
@@ -114,7 +114,7 @@ def remove_reference(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Delete a reference picture: it counts no more, and nothing brings it back."""
+    """Delete a reference picture for good. It no longer counts."""
     decide(RemoveReference(reference=reference), reason=reason, dry_run=dry_run, json=json)
 
 

@@ -35,7 +35,7 @@ MOST_LISTED = 200
 
 def review(
     kind: Annotated[Kind | None, typer.Option("--kind", help="Only questions of this kind.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The most questions.")] = MOST_LISTED,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many questions are asked at most.")] = MOST_LISTED,
     *,
     reason: Reason = "",
     dry_run: DryRun = False,

@@ -34,7 +34,7 @@ class ProfilesOfIdentity(msgspec.Struct, frozen=True):
 def for_sets(
     faces: FaceNames, *, off: Off = False, reason: Reason = "", dry_run: DryRun = False, json: Json = False
 ) -> None:
-    """Include faces in the face sets of their person, whatever rule would leave them out; they take a place first."""
+    """Include faces in the face sets of their person, whatever rule would leave them out."""
     decide(IncludeInSets(faces=faces_of(faces), is_on=not off), reason=reason, dry_run=dry_run, json=json)
 
 
@@ -49,14 +49,19 @@ def not_for_sets(
 @identities.command("profiles")
 def profiles(
     number: Identity,
-    off: Annotated[ProfileNames, typer.Option("--off", metavar="NAME", help="Not written for it any more.")] = None,
-    on: Annotated[ProfileNames, typer.Option("--on", metavar="NAME", help="Written for it again.")] = None,
+    off: Annotated[
+        ProfileNames,
+        typer.Option("--off", metavar="NAME", help="A profile that is no longer written for this identity."),
+    ] = None,
+    on: Annotated[
+        ProfileNames, typer.Option("--on", metavar="NAME", help="A profile that is written for this identity again.")
+    ] = None,
     *,
     reason: Reason = "",
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Show the export profiles that are written for an identity, or switch them off and on. A profile that is off goes at once."""
+    """Show the export profiles that are written for an identity, or switch them off and on. Files of a profile that is off are removed at once."""
     if not off and not on:
         _show(asyncio.run(_profiles(load_settings(), number)), json=json)
         return

@@ -32,10 +32,14 @@ def setup(
         typer.Option(help="A user and the file with the API key: NAME=FILE. Give it once for each user."),
     ] = None,
     photos: Annotated[Path | None, typer.Option(help="A folder of pictures, beside Immich or without it.")] = None,
-    models: Annotated[str | None, typer.Option(help="The model pack to use; left out, the default one.")] = None,
-    exports: Annotated[Path | None, typer.Option(help="Where face sets go; left out, into the data folder.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="The model pack to use; without it, the best that is installed.")
+    ] = None,
+    exports: Annotated[
+        Path | None, typer.Option(help="The folder for face sets; without it, 'exports' in the data folder.")
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="The file to write; left out, settings.toml in the data folder.")
+        Path | None, typer.Option(help="The file to write; without it, settings.toml in the data folder.")
     ] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -43,7 +47,7 @@ def setup(
     """
     Ask what the settings need, write the file that every other command reads, and check it.
 
-    Every answer is also an option, and its question is left out then. Without a terminal nothing is asked.
+    An option answers its question, which is then left out. Without a terminal nothing is asked.
     """
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     if not asks and url is None and photos is None:

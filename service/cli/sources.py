@@ -19,7 +19,7 @@ from service.store.database import Store
 from service.store.folders import Folder, StoredSource, add_folder, remove_source, stored_sources
 from service.users import load_users
 
-sources = typer.Typer(help="Where pictures come from: Immich users, and folders.", no_args_is_help=True)
+sources = typer.Typer(help="Manage sources of pictures: Immich users, and folders.", no_args_is_help=True)
 
 
 class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,27 +69,27 @@ async def _rows() -> list[SourceRow]:
 @sources.command("add-folder")
 def add(
     path: Annotated[Path, typer.Argument(help="The folder; everything below it belongs to it.")],
-    name: Annotated[str, typer.Option(help="What to call it in manifests.")],
+    name: Annotated[str, typer.Option(help="The name of the source.")],
     *,
     trusted: Annotated[
         bool,
         typer.Option("--trusted-by-subfolder", help="Each folder directly below it is one person, named after it."),
     ] = False,
     mixed: Annotated[
-        bool, typer.Option("--mixed", help="Anybody may be anywhere in it; what is meant by default.")
+        bool, typer.Option("--mixed", help="Any person may be anywhere in it, which is the default.")
     ] = False,
     follow_links: Annotated[
         bool | None,
         typer.Option(
             "--follow-links/--no-follow-links",
-            help="Take in what links that lead out of the folder point to; by default they are named and not followed.",
+            help="Take in what links that lead out of the folder point to; without it, such links are listed and not followed.",
         ),
     ] = None,
 ) -> None:
     """
     Make a folder of pictures a source. The next sync reads it, also in a service that is already running.
 
-    Reusing a name moves that source to the new path: no face is recognised anew, and no face set changes its name. The mode
+    A name that is in use moves that source to the new path: no picture is embedded again, and no face set changes its name. The mode
     and the links stay as they were, unless an option says otherwise.
     """
     if trusted and mixed:

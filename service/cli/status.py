@@ -40,7 +40,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the counts of the library, how the last syncs ended, and what failed."""
+    """Show counts of the library, how the last syncs ended, and what failed."""
     report = asyncio.run(_status())
     if json:
         print_json(report)
@@ -111,7 +111,7 @@ async def _status() -> StatusReport:
     )
 
 
-identities = typer.Typer(help="The people that were found.", no_args_is_help=True)
+identities = typer.Typer(help="Show and correct the people that were found.", no_args_is_help=True)
 
 
 @identities.command("list")

@@ -30,7 +30,7 @@ _CODES = {
 
 
 def serve() -> int:
-    """Sync on schedule and serve the status page, until stopped."""
+    """Sync on schedule and serve the web pages and the API, until stopped."""
     settings = load_settings()
     configure_logging(level=settings.log_level)
     asyncio.run(_serve(settings))
@@ -44,13 +44,13 @@ async def _serve(settings: Settings) -> None:
 
 
 def sync(
-    source: Annotated[str | None, typer.Option(help="Only this user or folder; all of them otherwise.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this user or folder; without it, all of them.")] = None,
     *,
     full: Annotated[
         bool, typer.Option("--full", help="List the whole library, not only what changed, and read all faces again.")
     ] = False,
     faces: Annotated[
-        bool, typer.Option("--faces", help="Read the faces of all pictures again; of the library, only what changed.")
+        bool, typer.Option("--faces", help="List only what changed, and read the faces of all pictures again.")
     ] = False,
 ) -> int:
     """
