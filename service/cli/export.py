@@ -33,10 +33,11 @@ def export(
         str | None,
         typer.Option(help="One export profile to write, such as kohya, or kohya:40:768 (faces, pixels); needs --to."),
     ] = None,
-    identity: Annotated[int | None, typer.Option(min=1, help="Only this person, by number.")] = None,
     person: Annotated[
         list[str] | None,
-        typer.Option(metavar="NUMBER_OR_NAME", help="Bring only this person's face sets up to date; may be repeated."),
+        typer.Option(
+            metavar="NUMBER_OR_NAME", help="Write only this person's face sets; may be repeated without --to."
+        ),
     ] = None,
     *,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody, which is the default.")] = False,
@@ -59,72 +60,48 @@ def export(
     """
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
-    if person:
-        _require_alone(profile, to, merge_into, identity, dry_run=dry_run, everybody=everybody)
-        return asyncio.run(_export(settings, person))
+    people = person or []
     if merge_into is not None:
-        _require_mergeable(profile, to, identity)
+        _require_mergeable(profile, to, people)
         return asyncio.run(merge_sidecars(settings, merge_into, is_dry_run=dry_run))
     if dry_run:
         raise RequestError("--dry-run belongs to --merge-into")
-    if profile is None and to is None and identity is None:
-        return asyncio.run(_export(settings, ()))
+    if people and everybody:
+        raise RequestError("--person and --all exclude each other")
+    if profile is None and to is None:
+        return asyncio.run(_export(settings, people))
     return asyncio.run(
-        _copy(
-            settings,
-            _request(profile, to, identity, settings.crop_framing, everybody=everybody),
-            identity,
-            _folder(settings, to),
-        )
+        _copy(settings, _request(profile, to, people, settings.crop_framing), people, _folder(settings, to))
     )
 
 
-def _require_alone(
-    profile: str | None,
-    to: Path | None,
-    merge_into: Path | None,
-    identity: int | None,
-    *,
-    dry_run: bool,
-    everybody: bool,
-) -> None:
-    if profile is not None or to is not None or identity is not None:
-        raise RequestError(
-            "--person is about the export folder; for a copy elsewhere use --profile, --to and --identity"
-        )
-    if merge_into is not None or dry_run or everybody:
-        raise RequestError("--person goes with no other option")
-
-
-def _require_mergeable(profile: str | None, to: Path | None, identity: int | None) -> None:
+def _require_mergeable(profile: str | None, to: Path | None, people: Sequence[str]) -> None:
     if profile != XMP.name:
         raise RequestError(f"--merge-into belongs to --profile {XMP.name}")
     if to is not None:
         raise RequestError("--to and --merge-into exclude each other: the one writes new files, the other changes some")
-    if identity is not None:
-        raise RequestError(f"{XMP.name} is about whole libraries: leave --identity out")
+    if people:
+        raise RequestError(f"{XMP.name} is about whole libraries: leave --person out")
 
 
-def _request(
-    profile: str | None, to: Path | None, identity: int | None, framing: Framing, *, everybody: bool
-) -> ExportRequest:
+def _request(profile: str | None, to: Path | None, people: Sequence[str], framing: Framing) -> ExportRequest:
     if profile is None:
-        raise RequestError("say which form is meant: --profile fsz, for one")
+        raise RequestError("say which export profile is meant: --profile fsz, for one")
     if to is None:
         raise RequestError(
             "say where with --to FOLDER; or name the profile in FACESETS_EXPORT_PROFILES, and every sync keeps it up to "
             "date in the export folder"
         )
-    if identity is not None and everybody:
-        raise RequestError("--identity and --all exclude each other")
+    if len(people) > 1:
+        raise RequestError("--to takes everybody or one person: give --person once, or leave it out")
     try:
         requests = read_export_requests(profile, framing)
     except ValueError as error:
         raise RequestError(f"--profile {error}") from error
     if len(requests) != 1:
         raise RequestError("--profile takes one profile at a time")
-    if identity is not None and requests[0].is_of_library:
-        raise RequestError(f"{requests[0].profile.name} is about whole libraries: leave --identity out")
+    if people and requests[0].is_of_library:
+        raise RequestError(f"{requests[0].profile.name} is about whole libraries: leave --person out")
     return requests[0]
 
 
@@ -157,11 +134,13 @@ async def _export(settings: Settings, named: Sequence[str]) -> int:
     return ExitCode.STOPPED
 
 
-async def _copy(settings: Settings, request: ExportRequest, identity: int | None, folder: Path) -> int:
+async def _copy(settings: Settings, request: ExportRequest, named: Sequence[str], folder: Path) -> int:
+    """Write one profile into a folder, of everybody or of one person, by number or name."""
     stop = stop_event()
     async with open_app(settings, _users(settings, (request,)), stop) as app, shown(app.board):
         closed = [*own_folders(settings), *(source.root for source in await app.store.read(folders))]
         await asyncio.to_thread(refuse_closed_folder, folder, closed)
+        identity = await exportable_person(app.store, named[0]) if named else None
         tree = await asyncio.to_thread(_opened, folder)
         counts = await unless_stopped(app.runner.copy_now(request, identity, tree), stop)
     if counts is None:

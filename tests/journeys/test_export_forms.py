@@ -270,7 +270,7 @@ async def check_copies(exported: Exported, target: Path) -> None:
     before = tree(exported.root)
     facesets = json.loads((exported.root / "manifest.json").read_bytes())["facesets"]
     number, label = next((one["identity"], one["label"]) for one in facesets if one["faces"] > 2)
-    by_hand = ("export", "--identity", str(number), "--to", str(target), "--profile")
+    by_hand = ("export", "--person", str(number), "--to", str(target), "--profile")
     done = await run(exported.environ, *by_hand, "plain:2")
     assert done.code == 0, done.stderr
     name = f"faceset_{number:03d}"
