@@ -59,10 +59,12 @@ class Reason(StrEnum):
     """
     The reason why a face of an identity is not in its faceset; see ``Held`` for the swap bundles.
 
+    ``NO_CROP`` is for faces included by hand: too small for an export as their pictures were read, they got no crop.
     ``ENLARGED`` and the following are for forms only, whose pictures have sizes, colours and framings of their own.
     """
 
     SMALL = "too_small"
+    NO_CROP = "no_stored_crop"
     OUTSIDE = "outside_the_picture"
     OUTLIER = "outlier"
     NEAR_DUPLICATE = "near_duplicate"

@@ -72,10 +72,16 @@ class Facts:
         """Return the members with a place that are left out for their size, or for want of a crop."""
         omitted = set(map(id, self.usable(members)))
         return tuple(
-            Omission(_candidate(one, self), Reason.SMALL if self._is_small(one) else Reason.OUTSIDE)
+            Omission(_candidate(one, self), self._why_without(one))
             for one in self._placed(members)
             if id(one) not in omitted
         )
+
+    def _why_without(self, member: Member) -> Reason:
+        """Return why a member is not usable: its size is no reason where it was included by hand, but its missing crop is."""
+        if not self._is_small(member):
+            return Reason.OUTSIDE
+        return Reason.NO_CROP if self.is_included(member) else Reason.SMALL
 
     def _placed(self, members: Sequence[Member]) -> list[Member]:
         return [member for member in members if self.places.get(member.face.sha256)]

@@ -31,6 +31,11 @@ _OLDEST = "sort=time"
 
 REASON_WORDS: Mapping[str, ReasonWords] = {
     "too_small": ReasonWords("too small", "The face has fewer pixels than FACESETS_EXPORT_MIN_FACE_SHORT."),
+    "no_stored_crop": ReasonWords(
+        "without a cut picture",
+        "The face was too small for an export when its picture was read, so nothing was cut from it. With a "
+        "FACESETS_EXPORT_MIN_FACE_SHORT below its size, the next sync reads the picture again.",
+    ),
     "outside_the_picture": ReasonWords("cut off", "A large part of the face lies outside its picture."),
     "outlier": ReasonWords("unlike the others", "The face is far from what this person looks like."),
     "near_duplicate": ReasonWords("of the same moment", "A better picture of the same moment is taken."),

@@ -10,10 +10,12 @@ from browsed_pages import browsed_scene, filled, members
 from web_scene import BEARER, HTML, Scene, visit
 
 from immich_facesets.errors import SetupError
+from immich_facesets.facesets.faceset import Reason
 from service.store.database import Store
 from service.web import examples
 from service.web.library.facesets import PlannedSet
 from service.web.library.identities import MadeDecision
+from service.web.pages.export_words import REASON_WORDS, reason_words
 from service.web.pages.wording import decision_words
 
 __all__ = ["filled"]
@@ -140,6 +142,13 @@ async def test_each_program_that_is_written_has_a_switch() -> None:
     assert "Frigate is off, and not written for anybody now" in text_of(page)
     assert "Written for 2 of 2 other programs" in text_of(await page_of(scene, "/facesets"))
     assert "Written for these programs" not in await page_of(scene_with(profiles="fsz"), SETS)
+
+
+def test_every_reason_of_a_face_set_has_words_for_a_person() -> None:
+    assert {str(reason) for reason in Reason} <= REASON_WORDS.keys()
+    told = reason_words(Reason.NO_CROP)
+    assert "too small" not in told.words
+    assert "nothing was cut" in told.sentence
 
 
 def test_decisions_about_face_sets_have_words_of_their_own() -> None:

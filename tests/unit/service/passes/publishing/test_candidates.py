@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from faceset_builders import face, sha256
 
+from immich_facesets.faces import Box
+from immich_facesets.facesets.faceset import Reason
 from immich_facesets.moderation.constraints import Constraints
 from service.passes.publishing.candidates import Facts
-from service.store.exports import Member
+from service.store.exports import Member, StoredPlace
 
 
 def facts(strays: dict[int, int], members: dict[int, int]) -> Facts:
@@ -43,3 +45,14 @@ def test_who_was_rejected_or_stands_beside_a_person_is_not_that_person() -> None
 def test_in_a_mirror_a_person_may_stand_beside_herself() -> None:
     _, barred = facts({2: 20}, {9: 20}).unclaimed(Constraints(together=frozenset({2})))
     assert barred == frozenset()
+
+
+def test_a_face_without_a_crop_is_left_out_for_its_size_unless_somebody_included_it() -> None:
+    here = {sha256(picture): (StoredPlace("anna", "a", "a.jpg", ""),) for picture in (10, 20, 30)}
+    small, large = replace(face(1), box=Box(0, 0, 40, 40)), replace(face(3), box=Box(0, 0, 140, 140))
+    of = {1: replace(small, sha256=sha256(10)), 2: replace(small, face_id=2, sha256=sha256(20))}
+    of[3] = replace(large, sha256=sha256(30))
+    members = tuple(Member(7, one, None) for one in of.values())
+    known = replace(facts({}, {}), members={7: members}, places=here, included={2: 7, 3: 7})
+    reasons = {one.candidate.face.face_id: one.reason for one in known.too_small(members)}
+    assert reasons == {1: Reason.SMALL, 2: Reason.NO_CROP, 3: Reason.OUTSIDE}
