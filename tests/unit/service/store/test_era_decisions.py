@@ -1,14 +1,13 @@
 """Changes of eras as decisions in a real store: made, undone, carried elsewhere, and through merges of people."""
 
 import shutil
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import pytest
 from builders import NOON
+from library_with_eras import FIRST, change, eras, rename, stored, with_eras, write
 from moderated_library import BY, Moderated
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -32,72 +31,13 @@ from service.store.browsing.standing import standing
 from service.store.database import Store, open_engine
 from service.store.decision_imports import import_decisions
 from service.store.era_decisions import EraEdit, decide_eras
-from service.store.eras import EraVersion, StoredEras, record_eras, stored_eras, written_eras
-
-FIRST = EraVersion("years", "first")
+from service.store.eras import EraVersion, stored_eras, written_eras
 
 
 @pytest.fixture
 def library(store: Store) -> Moderated:
     """Three people with 7, 5 and 4 pictures, identities 1 to 3; the first has three eras."""
     return with_eras(Moderated(store))
-
-
-def with_eras(found: Moderated) -> Moderated:
-    for person, count in ((1, 7), (2, 5), (3, 4)):
-        found.add(person, count=count)
-    found.group()
-    write(found, 1, life(found))
-    return found
-
-
-def life(library: Moderated) -> tuple[KeptEra, ...]:
-    one, two, three, four, five, six, seven = (library.face(f"p{number}") for number in range(7))
-    return (
-        KeptEra("1995", 1994, 1995, 1996, frozenset({one, two}), {three: None}),
-        KeptEra("2003", 2003, 2003, 2003, frozenset({four}), {five: 0.93}),
-        KeptEra("2015", 2015, 2015, 2015, frozenset({six}), {seven: None}),
-    )
-
-
-def write(library: Moderated, number: int, eras: Iterable[KeptEra]) -> None:
-    before = stored(library, number).version
-    version = EraVersion("years", f"after {before and before.digest}" if before else FIRST.digest)
-    assert library.store.write_now(record_eras, number, list(eras), leaves=(), before=before, version=version, now=NOON)
-
-
-def stored(library: Moderated, number: int = 1) -> StoredEras:
-    return library.store.read_now(stored_eras, number).get(number, StoredEras())
-
-
-def eras(library: Moderated, number: int = 1) -> tuple[KeptEra, ...]:
-    return stored(library, number).eras
-
-
-def change(
-    library: Moderated,
-    after: Iterable[KeptEra],
-    *,
-    what: Literal["rename", "merge", "split"] = "rename",
-    names: Sequence[str] = (),
-    name: str | None = None,
-) -> int:
-    """Make a change to these eras, and return its decision."""
-    before = stored(library)
-    version = EraVersion("years", f"{what} {name}")
-    wanted = replace(before, eras=tuple(sorted(after, key=lambda era: era.name)), version=version)
-    leaves = {face for era in before.eras for face in era.face_ids}
-    leaves -= {face for era in wanted.eras for face in era.face_ids}
-    moved = tuple((old, name) for old in names if name is not None)
-    edit = EraEdit(what, before, wanted, tuple(names), name, frozenset(leaves), moved)
-    made = library.store.write_now(decide_eras, 1, edit, BY, NOON)
-    assert made is not None
-    return made[0]
-
-
-def rename(library: Moderated, old: str, new: str) -> int:
-    changed = [replace(era, name=new) if era.name == old else era for era in eras(library)]
-    return change(library, changed, names=[old], name=new)
 
 
 def undo(library: Moderated, number: int) -> int:
