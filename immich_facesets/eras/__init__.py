@@ -8,7 +8,7 @@ them as they were decided.
 """
 
 from immich_facesets.eras.ages import Childhood, Window, read_windows
-from immich_facesets.eras.decided import DecidedEras, placed_faces, places_of
+from immich_facesets.eras.decided import DecidedEras, follow_away, placed_faces, places_of
 from immich_facesets.eras.editing import EraChange, MergeEras, RenameEra, SplitEras, edit_eras
 from immich_facesets.eras.era import EditedEras, KeptEra
 from immich_facesets.eras.imported import imported_era, take_over
@@ -36,6 +36,7 @@ __all__ = [
     "Window",
     "dominant_year",
     "edit_eras",
+    "follow_away",
     "grow_eras",
     "imported_era",
     "placed_faces",

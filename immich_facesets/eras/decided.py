@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec.structs import replace as replace_pin
+
 from immich_facesets.eras.era import EditedEras, KeptEra
 from immich_facesets.moderation.era_pins import EraPin, EraPlace, EraSpan
 
@@ -11,10 +13,31 @@ def places_of(eras: Iterable[KeptEra], basis: str) -> dict[int, EraPin]:
     """Return the era of each face, by id. ``basis``: by what the eras were found."""
     found: dict[int, EraPin] = {}
     for era in eras:
-        span = EraSpan(era.name, basis, era.from_year, era.main_year, era.to_year, era.window)
+        span = _span_of(era, basis)
         found |= {face: EraPin(span, is_founder=False, confidence=sure) for face, sure in era.joined.items()}
         found |= dict.fromkeys(era.founders, EraPin(span, is_founder=True))
     return found
+
+
+def follow_away(
+    was: dict[int, EraPin], now: dict[int, EraPin], away: Mapping[int, EraPin], after: EditedEras, basis: str
+) -> None:
+    """
+    Add the faces that are away from the identity to their places before and after a change: each goes with its era.
+
+    ``away``: their places before it. ``after``: the eras then, and the names that moved. ``basis``: of these eras.
+    """
+    old = {pin.span.name: pin.span for pin in was.values()}
+    new = {era.name: _span_of(era, basis) for era in after.eras}
+    for face, pin in away.items():
+        was[face] = replace_pin(pin, span=old.get(pin.span.name, pin.span))
+        name = after.moved.get(pin.span.name, pin.span.name)
+        if name in new:
+            now[face] = replace_pin(pin, span=new[name])
+
+
+def _span_of(era: KeptEra, basis: str) -> EraSpan:
+    return EraSpan(era.name, basis, era.from_year, era.main_year, era.to_year, era.window)
 
 
 def placed_faces(

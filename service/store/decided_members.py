@@ -83,9 +83,9 @@ def move_eras(
     """
     Let the eras of moved faces follow them: into an identity that has none, or one of the same name.
 
-    Otherwise the next publish finds the era of a face anew. A face that returns to an identity is in the era there that it
-    was in before. Eras of a touched identity without faces end. ``before``: the identities that the faces had. ``merged``:
-    numbers that lead to others now; these keep their eras, for the undo of the merge.
+    Otherwise the next publish finds the era of a face anew. The identity that a face leaves keeps its place: a face that
+    returns is in the era there that it was in before. Eras end where no face has a place any more. ``before``: the
+    identities that the faces had. ``merged``: numbers that lead to others now.
     """
     found = [
         row
@@ -97,14 +97,14 @@ def move_eras(
         row for row in found if before.get(row.face_id) in (None, row.identity)
     ]  # of others: the place of a face away
     rows = [row for row in left if owners[row.face_id] not in (None, row.identity)]
-    rows.sort(key=lambda row: row.identity in merged)  # of a face of nobody, the place that it had last counts
+    rows.sort(key=lambda row: (row.identity in merged, row.identity))  # of a face of nobody, one place counts
     targets = {owners[row.face_id] for row in rows}
     named = _eras_of(tx, {*(number for number in targets if number is not None), *(row.identity for row in rows)})
     taken = {number for number, _ in named}
     for row in rows:
-        mine = (era_faces.c.face_id == row.face_id, era_faces.c.identity == row.identity)
         if (row.face_id, owners[row.face_id]) in there:
             if before.get(row.face_id) == row.identity:
+                mine = (era_faces.c.face_id == row.face_id, era_faces.c.identity == row.identity)
                 tx.execute(delete(era_faces).where(*mine))
             continue
         key = (owners[row.face_id], row.name)
@@ -114,10 +114,7 @@ def move_eras(
             old = named[row.identity, row.name]._mapping  # noqa: SLF001 - SQLAlchemy's documented mapping access
             upsert(tx, eras, [{**dict(old), "identity": key[0], "made_at": now}])
             named[key[0], row.name] = named[row.identity, row.name]  # type: ignore[index]  # never None: see above
-        if row.identity in merged:
-            upsert(tx, era_faces, [{**dict(row._mapping), "identity": key[0]}])  # noqa: SLF001 as above
-        else:
-            tx.execute(update(era_faces).where(*mine).values(identity=key[0]))
+        upsert(tx, era_faces, [{**dict(row._mapping), "identity": key[0]}])  # noqa: SLF001 as above
         there.add((row.face_id, key[0]))
     _end_empty(tx, {row.identity for row in rows})
 

@@ -1,18 +1,18 @@
 """Changes of eras as decisions: made with the eras that they lead to, and followed when one is undone or done again."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Connection, select
 
-from immich_facesets.eras import DecidedEras, EditedEras, placed_faces, places_of
+from immich_facesets.eras import DecidedEras, EditedEras, follow_away, placed_faces, places_of
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.decisions import EraFace, Eras, FaceRef, Part, Undo
-from immich_facesets.moderation.era_pins import EraSpan, groups_of
+from immich_facesets.moderation.era_pins import EraPin, EraSpan, groups_of
 from immich_facesets.moderation.facts import Facts
 from immich_facesets.moderation.records import Author, Record
 from immich_facesets.moderation.steps import evenly
@@ -20,6 +20,7 @@ from service.store.chunks import chunks
 from service.store.decisions import record_batch
 from service.store.era_pins import Places, face_at, member_pins, member_places, pins_now
 from service.store.eras import EraVersion, StoredEras, record_eras, write_eras, written_eras
+from service.store.spaces import active_space
 from service.store.tables import faces, memberships
 
 
@@ -49,6 +50,7 @@ def decide_eras(tx: Connection, identity: int, edit: EraEdit, author: Author, no
     after = edit.after.version
     if after is None:
         return ()
+    away = _away(tx, identity)
     is_written = record_eras(
         tx,
         identity,
@@ -61,7 +63,7 @@ def decide_eras(tx: Connection, identity: int, edit: EraEdit, author: Author, no
     )
     if not is_written:
         return None
-    decision = _decision(tx, identity, edit)
+    decision = _decision(tx, identity, edit, away)
     if decision is None:
         return ()
     members = tuple(
@@ -70,16 +72,26 @@ def decide_eras(tx: Connection, identity: int, edit: EraEdit, author: Author, no
     return record_batch(tx, [(decision, [Part(identity, tuple(evenly(members)))])], author, now)
 
 
-def _decision(tx: Connection, identity: int, edit: EraEdit) -> Eras | None:
+def _away(tx: Connection, identity: int) -> dict[int, EraPin]:
+    """Return the places in eras of an identity that faces have that are away from it now."""
+    here = written_eras(tx, identity).get(identity, StoredEras())
+    kept = written_eras(tx, identity, away_in=active_space(tx)).get(identity, StoredEras())
+    members = {face for era in here.eras for face in era.face_ids}
+    basis = "" if kept.version is None else kept.version.basis
+    return {face: pin for face, pin in places_of(kept.eras, basis).items() if face not in members}
+
+
+def _decision(tx: Connection, identity: int, edit: EraEdit, away: Mapping[int, EraPin]) -> Eras | None:
     """Return the decision of a change; None of a split that moves no face."""
     basis = (edit.before.version or edit.after.version or EraVersion("", "")).basis
-    was = places_of(edit.before.eras, basis)
-    now = places_of(edit.after.eras, basis if edit.after.version is None else edit.after.version.basis)
-    spans, placed = placed_faces(was, now, pins_now(tx, identity).get(identity, {}))
-    if all(before == after for before, after in placed.values()):
+    after = basis if edit.after.version is None else edit.after.version.basis
+    was, now = places_of(edit.before.eras, basis), places_of(edit.after.eras, after)
+    if was == now:
         if edit.change == "split":
             return None
         raise RequestError("no face is in these eras now, so there is nothing to change")
+    follow_away(was, now, away, EditedEras(edit.after.eras, dict(edit.moved)), after)
+    spans, placed = placed_faces(was, now, pins_now(tx, identity).get(identity, {}))
     refs = _refs(tx, placed)
     faces_in = tuple(EraFace(refs[face], *places) for face, places in placed.items() if face in refs)
     return Eras(identity, edit.change, spans, faces_in, edit.names, edit.name)
@@ -132,20 +144,24 @@ def _refuse(
     stored: StoredEras,
     edited: EditedEras,
 ) -> None:
+    found = [(span, {face for ref in refs if (face := face_at(at, ref)) is not None}) for span, refs in groups]
+    here = [(span, faces_here) for span, faces_here in found if faces_here]
     basis = None if stored.version is None else stored.version.basis
-    if basis is not None and all(span.basis != basis for span, _ in groups):
+    if basis is not None and here and all(span.basis != basis for span, _ in here):
         raise RequestError(
             f"decision {decision_id} is about eras by other years or ages than those of now: change those instead"
         )
-    for _, refs in groups:
-        faces_here = {face for ref in refs if (face := face_at(at, ref)) is not None}
+    members = {face for places in at.values() for face, _ in places}
+    for _, faces_here in here:
         names = {era.name for era in edited.eras if era.face_ids & faces_here}
         if len(names) > 1:
             raise RequestError(
                 f"later decisions moved a part of what decision {decision_id} is about: undo those first "
                 f"('decisions list --identity {number}')"
             )
-        taken = [era for era in stored.eras if era.name in names and era.face_ids and not era.face_ids & faces_here]
+        taken = [
+            era for era in stored.eras if era.name in names and era.face_ids & members and not era.face_ids & faces_here
+        ]
         if taken:
             raise RequestError(f"another era is called {taken[0].name} since: give that one another name first")
 
@@ -153,15 +169,17 @@ def _refuse(
 def _followed(tx: Connection, before: Facts, after: Facts) -> Iterator[tuple[int, StoredEras, EditedEras]]:
     """Yield each identity that a step touches and decisions hold faces in eras of, with the eras of now and afterwards."""
     old, new = before.constraints, after.constraints
-    changed = {one for one in old.eras.keys() | new.eras.keys() if old.eras.get(one) != new.eras.get(one)}
+    pinned = {one for decided in (old, new) for number in decided.eras for one in (number, decided.current(number))}
+    changed = {one for one in pinned if old.eras_of(one) != new.eras_of(one)}
     owners = (face.identity for face_id, face in after.faces.items() if face.identity != before.faces[face_id].identity)
-    numbers = {*map(new.current, changed), *(one for one in owners if one is not None)}
-    numbers = {one for one in numbers if new.eras_of(one) or old.eras_of(one)}
+    numbers = {new.current(one) for one in changed} | {one for one in owners if one in pinned}
     if not numbers:
         return
-    pins, held = member_pins(tx, new, numbers), member_pins(tx, old, map(new.current, changed))
+    space = active_space(tx)
+    pins = member_pins(tx, new, numbers, away_in=space)
+    held = member_pins(tx, old, map(new.current, changed), away_in=space)
     for number in sorted(numbers):
-        stored = written_eras(tx, number).get(number, StoredEras())
+        stored = written_eras(tx, number, away_in=space).get(number, StoredEras())
         basis = "" if stored.version is None else stored.version.basis
         mine = pins.get(number, {})
         released = frozenset(held.get(number, {}).keys() - mine.keys())

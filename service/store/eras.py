@@ -14,7 +14,7 @@ from service.store.chunks import chunks, delete_others
 from service.store.era_pins import pins_now
 from service.store.forgotten import faces_there
 from service.store.imported_faces import imported_eras
-from service.store.tables import era_faces, era_looks, eras, memberships
+from service.store.tables import era_faces, era_looks, eras, faces, memberships
 from service.store.upsert import upsert
 
 
@@ -56,11 +56,16 @@ def stored_eras(tx: Connection, identity: int | None = None) -> dict[int, Stored
     return dict(sorted(found.items()))
 
 
-def written_eras(tx: Connection, identity: int | None = None) -> dict[int, StoredEras]:
-    """Return the eras as they were written, without what will be taken over from imports and decisions."""
+def written_eras(tx: Connection, identity: int | None = None, *, away_in: str | None = None) -> dict[int, StoredEras]:
+    """
+    Return the eras as they were written, without what will be taken over from imports and decisions.
+
+    ``away_in``: the space in use, for its faces that are away from the identity too, where they were.
+    """
     founders: dict[tuple[int, str], set[int]] = {}
     joined: dict[tuple[int, str], dict[int, float | None]] = {}
-    for row in tx.execute(_members().where(*_only(era_faces, identity)).order_by(era_faces.c.face_id)):
+    rows = _members() if away_in is None else select(era_faces).join(faces).where(faces.c.space == away_in)
+    for row in tx.execute(rows.where(*_only(era_faces, identity)).order_by(era_faces.c.face_id)):
         if row.is_founder:
             founders.setdefault((row.identity, row.name), set()).add(row.face_id)
         else:
