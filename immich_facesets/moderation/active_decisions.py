@@ -1,6 +1,6 @@
 """An accumulator of decisions: what is in effect after each, entered one by one in the order of their ids."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar, assert_never
 
 from immich_facesets.moderation import era_pins
@@ -37,6 +37,7 @@ from immich_facesets.moderation.decisions import (
     Unlock,
 )
 from immich_facesets.moderation.era_pins import EraPin
+from immich_facesets.moderation.undone_merges import UndoneMerges
 
 T = TypeVar("T")
 
@@ -90,6 +91,7 @@ class ActiveDecisions:
         self.covers: dict[int, FaceRef | None] = {}
         self.references: dict[str, int] = {}
         self.eras: dict[int, dict[FaceRef, EraPin]] = {}
+        self._undone_merges = UndoneMerges(self.followed)
         self._anchors: dict[int, Sequence[FaceRef]] = {}
 
     def enter(self, decision_id: int, decision: Decision) -> None:  # noqa: C901, PLR0912, PLR0915 one flat arm for each kind of decision
@@ -104,10 +106,12 @@ class ActiveDecisions:
                 if decision.origin is not None:
                     self.parted.add(pair_of(decision.origin, decision.into))
             case Confirm():
-                self._place(decision.faces, decision.identity)
+                for number, faces in self._undone_merges.by_person(decision.faces, decision.identity).items():
+                    self._place(faces, number)
                 self.confirmed.update(self._rows(decision.faces))
             case Reject():
-                self._reject(decision.faces, decision.identity)
+                for number, faces in self._undone_merges.by_person(decision.faces, decision.identity).items():
+                    self._reject(faces, {number, decision.identity})
             case KeepApart():
                 self.apart.add(pair_of(decision.identity, decision.other))
             case Ignore():
@@ -150,13 +154,16 @@ class ActiveDecisions:
                 self.references.pop(decision.digest, None)
                 self.references |= {decision.digest: decision.identity} if decision.is_on else {}
             case Eras():
-                era_pins.enter(self.eras.setdefault(decision.identity, {}), decision)
-            case Undo() | Erased():
+                for number, part, shared in self._undone_merges.eras_by_person(decision):
+                    era_pins.enter(self.eras.setdefault(number, {}), part, shared)
+            case Undo():
+                self._undone_merges.end(decision.decision)
+            case Erased():
                 pass
             case _:
                 assert_never(decision)
 
-    def take_back(self, decision: Decision, members: Sequence[Part] = ()) -> None:  # noqa: C901, PLR0912 one flat arm for each kind of decision
+    def take_back(self, decision_id: int, decision: Decision, members: Sequence[Part] = ()) -> None:  # noqa: C901, PLR0912 one flat arm for each kind of decision
         """
         Enter an undone decision: its faces return to their place before it, and its setting is cleared.
 
@@ -166,6 +173,7 @@ class ActiveDecisions:
             self.anchor(members)
         match decision:
             case Merge():
+                self._undone_merges.add(decision_id, decision)
                 self._take_back_merge(decision)
             case Split():
                 self._put_back(decision.faces, decision.identity)
@@ -193,7 +201,8 @@ class ActiveDecisions:
             case Cover():
                 self.covers.setdefault(decision.identity, None)
             case Eras():
-                era_pins.take_back(self.eras.setdefault(decision.identity, {}), decision)
+                for number, part, shared in self._undone_merges.eras_by_person(decision):
+                    era_pins.take_back(self.eras.setdefault(number, {}), part, shared)
             case KeepApart() | Later() | AllowTogether() | OfAge() | Forget() | Erased() | Undo():
                 pass
             case NotForSets() | ForSets() | ReferencePicture():  # an earlier decision about it counts again
@@ -272,10 +281,10 @@ class ActiveDecisions:
             self.must_not.discard((row, number))
             self._clear(row)
 
-    def _reject(self, faces: Iterable[FaceRef], number: int) -> None:
+    def _reject(self, faces: Iterable[FaceRef], numbers: Collection[int]) -> None:
         for row in self._rows(faces):
-            self.must_not.add((row, number))
-            if self.must.get(row) == number:
+            self.must_not.update((row, number) for number in numbers)
+            if self.must.get(row) in numbers:
                 del self.must[row]
                 self.confirmed.discard(row)
 
@@ -293,12 +302,13 @@ class ActiveDecisions:
                 self.not_for_sets.discard(row)
 
     def _include_in_sets(self, decision: ForSets) -> None:
-        for row in self._rows(decision.faces):
-            if decision.is_on:
-                self.for_sets[row] = decision.identity
-                self.not_for_sets.discard(row)
-            else:
-                self.for_sets.pop(row, None)
+        for number, faces in self._undone_merges.by_person(decision.faces, decision.identity).items():
+            for row in self._rows(faces):
+                if decision.is_on:
+                    self.for_sets[row] = number
+                    self.not_for_sets.discard(row)
+                else:
+                    self.for_sets.pop(row, None)
 
     def _ignore(self, faces: Iterable[FaceRef]) -> None:
         for row in self._rows(faces):

@@ -36,7 +36,7 @@ class Constraints:
     import. ``births`` (ISO), ``minors``, ``locks``, ``labels``, ``hidden`` (from exports), ``profiles_off`` (that are not written for it) and ``covers`` hold the last
     decision for each identity. The value is that before, False, empty or None where it was undone; without a decision there is no entry.
     ``references``: the identity of each reference picture, by its digest. ``eras``: the faces that decisions hold in eras,
-    by the number that the identity had then.
+    by the number that the identity had then, or has again since the undo of a merge.
     ``mentioned``: every number that any decision ever mentioned; no new identity gets one.
     """
 
@@ -115,7 +115,7 @@ def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve, anc
     active = ActiveDecisions(resolve)
     for decision_id in sorted(made):
         if decision_id in undone:
-            active.take_back(made[decision_id], anchors.get(decision_id, ()))
+            active.take_back(decision_id, made[decision_id], anchors.get(decision_id, ()))
         else:
             active.anchor(anchors.get(decision_id, ()))
             active.enter(decision_id, made[decision_id])

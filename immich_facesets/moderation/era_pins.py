@@ -49,7 +49,7 @@ class EraPin(msgspec.Struct, frozen=True):
     """
     An era in which decisions hold a face, and how it is there.
 
-    ``is_own``: it was decided of this very identity, and not of one that was merged into it.
+    ``is_own``: the span was decided of this very identity alone, and not of one that was merged with it.
     """
 
     span: EraSpan
@@ -62,27 +62,28 @@ EraPins = MutableMapping["FaceRef", EraPin]
 """The faces of one identity that decisions hold in an era; the latest decision's come last."""
 
 
-def enter(pins: EraPins, decision: "Eras") -> None:
+def enter(pins: EraPins, decision: "Eras", shared: frozenset[int] = frozenset()) -> None:
     """
     Pin the faces that a decision moves where it puts them.
 
-    Faces that it leaves where they were are pinned, too, where no earlier decision did so.
+    Faces that it leaves where they were are pinned, too, where no earlier decision did so. ``shared``: the spans that are
+    not of this person alone.
     """
     fellows = _fellows(pins, decision, [one for one in decision.placed if one.was == one.now])
     for one in decision.placed:
         if one.was == one.now:
-            _pin_with_fellows(pins, fellows, decision, one.face, one.now)
+            _pin_with_fellows(pins, fellows, decision, one.face, one.now, shared)
             continue
         pins.pop(one.face, None)
         if one.now is not None:
-            pins[one.face] = _pin(decision.spans[one.now.era], one.now)
+            pins[one.face] = _pin(decision.spans[one.now.era], one.now, shared)
 
 
-def take_back(pins: EraPins, decision: "Eras") -> None:
+def take_back(pins: EraPins, decision: "Eras", shared: frozenset[int] = frozenset()) -> None:
     """Pin the faces of an undone decision where they were before it, but for those that an earlier one pins."""
     fellows = _fellows(pins, decision, decision.placed)
     for one in decision.placed:
-        _pin_with_fellows(pins, fellows, decision, one.face, one.was)
+        _pin_with_fellows(pins, fellows, decision, one.face, one.was, shared)
 
 
 def groups_of(decision: "Eras", *, is_undone: bool) -> Iterator[tuple[EraSpan, Sequence["FaceRef"]]]:
@@ -109,11 +110,16 @@ def _fellows(pins: EraPins, decision: "Eras", kept: Sequence["EraFace"]) -> dict
 
 
 def _pin_with_fellows(
-    pins: EraPins, fellows: dict[int, EraSpan], decision: "Eras", face: "FaceRef", place: EraPlace | None
+    pins: EraPins,
+    fellows: dict[int, EraSpan],
+    decision: "Eras",
+    face: "FaceRef",
+    place: EraPlace | None,
+    shared: frozenset[int],
 ) -> None:
     if place is not None and face not in pins:
-        pins[face] = _pin(fellows.get(place.era, decision.spans[place.era]), place)
+        pins[face] = _pin(fellows.get(place.era, decision.spans[place.era]), place, shared)
 
 
-def _pin(span: EraSpan, place: EraPlace) -> EraPin:
-    return EraPin(span, place.is_founder, place.confidence)
+def _pin(span: EraSpan, place: EraPlace, shared: frozenset[int]) -> EraPin:
+    return EraPin(span, place.is_founder, place.confidence, is_own=place.era not in shared)

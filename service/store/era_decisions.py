@@ -130,10 +130,9 @@ def refuse_unclear(tx: Connection, before: Facts, after: Facts) -> None:
         return
     known = {number: (stored, edited) for number, stored, edited in _followed(tx, before, after)}
     for decision_id, decision in made.items():
-        number = after.constraints.current(decision.identity)
-        if number in known:
-            groups = list(groups_of(decision, is_undone=decision_id in undone))
-            _refuse(decision_id, number, groups, member_places(tx, number), *known[number])
+        groups = list(groups_of(decision, is_undone=decision_id in undone))
+        for number, (stored, edited) in known.items():
+            _refuse(decision_id, number, groups, member_places(tx, number), stored, edited)
 
 
 def _refuse(

@@ -8,6 +8,7 @@ from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
 from immich_facesets.moderation.decisions import FaceRef
 from immich_facesets.moderation.era_pins import EraPin
+from immich_facesets.moderation.undone_merges import merged_ever
 from service.store.decisions import ERAS, all_decisions, whole_eras
 from service.store.tables import decisions, era_faces, faces, memberships
 
@@ -20,10 +21,9 @@ def pins_now(tx: Connection, identity: int | None = None) -> dict[int, dict[int,
     if tx.scalar(select(decisions.c.decision_id).where(decisions.c.kind == ERAS).limit(1)) is None:
         return {}
     made = dict(all_decisions(tx, with_eras=identity is None))
-    decided = constraints(made.items(), lambda _: None)
     if identity is not None:
-        mine = {identity, *(old for old, number in decided.merged.items() if number == identity)}
-        decided = constraints({**made, **whole_eras(tx, made, mine)}.items(), lambda _: None)
+        made |= whole_eras(tx, made, merged_ever(made.values(), [identity]))
+    decided = constraints(made.items(), lambda _: None)
     return member_pins(tx, decided, None if identity is None else [identity])
 
 

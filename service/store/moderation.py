@@ -37,6 +37,7 @@ from immich_facesets.moderation.requests import (
     references_of,
 )
 from immich_facesets.moderation.steps import Step, take_step
+from immich_facesets.moderation.undone_merges import merged_ever
 from immich_facesets.names import name_key
 from service.store.chunks import chunks
 from service.store.decided_members import attach_to, follow_settings, move_eras, write_members
@@ -140,7 +141,7 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
 
 
 def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
-    """Return the facts that these requests touch; of changes of eras, those of the people touched are whole."""
+    """Return the facts that these requests touch; of changes of eras, those of the people touched, and of all whom a merge ever joined with them, are whole."""
     space = active_space(tx) or ""
     if not space and not all(isinstance(one, _WITHOUT_FACES) for one in requests):
         raise SetupError("nobody was found yet: run 'immich-facesets sync' first")
@@ -160,9 +161,8 @@ def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
     numbers |= {decided.current(number) for number in numbers}
     placed = (states.get(face) for face in found for states in (decided.must, decided.anchors))
     eras_of = numbers | {number for number in placed if number is not None}
-    merged = {old for old, number in decided.merged.items() if number in eras_of}
     made = {number: one.decision for number, one in records.items()}
-    for number, decision in whole_eras(tx, made, eras_of | merged).items():
+    for number, decision in whole_eras(tx, made, merged_ever(made.values(), eras_of)).items():
         records[number] = msgspec.structs.replace(records[number], decision=decision)
     facts = facts_of(tx, space, numbers, found, records, resolve)
     references = known_references(tx, [one for request in requests for one in references_of(request)])

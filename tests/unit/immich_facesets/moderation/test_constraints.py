@@ -170,6 +170,25 @@ class TestUndo:
         assert demand.must == {3: 2, 4: 2}
         assert demand.attached == {("anna", "p"): 2}
 
+    def test_what_was_decided_of_faces_of_the_merged_person_holds_for_whom_they_return_to(self) -> None:
+        merge = Merge(1, (Part(2, (face(3), face(4), face(5))),))
+        meanwhile = (Reject((face(3),), 1), Confirm((face(4),), 1, origin=1), ForSets((face(5), face(9)), identity=1))
+        demand = said(merge, *meanwhile, Undo(1))
+        assert demand.must == {4: 2, 5: 2}
+        assert {(3, 1), (3, 2)} <= demand.must_not
+        assert demand.confirmed == {4}
+        assert demand.for_sets == {5: 2, 9: 1}
+        assert said(merge, Undo(1), *meanwhile).for_sets == {5: 1, 9: 1}, "after the undo nothing follows"
+        assert said(merge, *meanwhile, Undo(1), Undo(5)).for_sets == {5: 1, 9: 1}, "nor after it is done again"
+
+    def test_a_merge_of_merged_people_is_undone_in_any_order(self) -> None:
+        merges = (Merge(2, (Part(1, (face(1),)),)), Merge(3, (Part(2, (face(1), face(2))),)))
+        included = ForSets((face(1), face(2), face(3)), identity=3)
+        assert said(*merges, included, Undo(1)).for_sets == {1: 1, 2: 3, 3: 3}
+        assert said(*merges, included, Undo(2)).for_sets == {1: 2, 2: 2, 3: 3}
+        assert said(*merges, included, Undo(2), Undo(1)).for_sets == {1: 1, 2: 2, 3: 3}
+        assert said(*merges, included, Undo(1), Undo(2)).for_sets == {1: 1, 2: 2, 3: 3}
+
     def test_a_split_a_reject_and_an_ignore(self) -> None:
         demand = said(Split(1, (face(1),), 2), Undo(1))
         assert demand.must == {1: 1}

@@ -1,0 +1,69 @@
+"""Merges of people that were undone: to whom their faces returned, and what was decided of these in between."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from immich_facesets.moderation.decisions import Decision, EraFace, Eras, FaceRef, Merge
+
+
+class UndoneMerges:
+    """
+    The merges whose undo comes later in a replay of decisions, in the order in which they were made.
+
+    Decisions about faces of the merged person in between hold for the person to whom the faces returned.
+    ``followed``: a function to the current number of an identity.
+    """
+
+    def __init__(self, followed: Callable[[int], int]) -> None:
+        self._parts: dict[int, tuple[int, dict[FaceRef, int]]] = {}
+        self._followed = followed
+
+    def add(self, decision_id: int, merge: Merge) -> None:
+        self._parts[decision_id] = (merge.into, {face: part.number for part in merge.parts for face in part.faces})
+
+    def end(self, decision_id: int) -> None:
+        """Note that the undo of a decision is in effect: what follows is about people who are apart."""
+        self._parts.pop(decision_id, None)
+
+    def by_person(self, faces: Iterable[FaceRef], number: int) -> dict[int, list[FaceRef]]:
+        """Return the faces of an identity by the person to whom they returned since, or by the identity itself."""
+        found: dict[int, list[FaceRef]] = {}
+        for face in faces:
+            found.setdefault(self._home(face, number), []).append(face)
+        return found
+
+    def eras_by_person(self, decision: Eras) -> Iterator[tuple[int, Eras, frozenset[int]]]:
+        """
+        Yield each person of a change of eras, with the part of it that is about that person's own faces.
+
+        With it, the spans of the change that faces of others have, too; none of the identity of the change itself.
+        """
+        placed: dict[int, list[EraFace]] = {}
+        for one in decision.placed:
+            placed.setdefault(self._home(one.face, decision.identity), []).append(one)
+        for number, mine in placed.items():
+            others = (one for home, theirs in placed.items() if home != number for one in theirs)
+            shared = _spans_of(others) if number != decision.identity else frozenset[int]()
+            yield number, msgspec.structs.replace(decision, placed=tuple(mine)), shared
+
+    def _home(self, face: FaceRef, number: int) -> int:
+        for into, homes in reversed(self._parts.values()):
+            if face in homes and self._followed(into) == self._followed(number):
+                number = homes[face]
+        return number
+
+
+def _spans_of(placed: Iterable[EraFace]) -> frozenset[int]:
+    return frozenset(place.era for one in placed for place in (one.was, one.now) if place is not None)
+
+
+def merged_ever(made: Iterable[Decision], numbers: Iterable[int]) -> set[int]:
+    """Return these identities with all that a merge ever joined with them, also one that was undone."""
+    found, groups = (
+        {*numbers},
+        [{one.into, *(part.number for part in one.parts)} for one in made if isinstance(one, Merge)],
+    )
+    while joined := [group for group in groups if group & found and not group <= found]:
+        found.update(*joined)
+    return found
