@@ -1,7 +1,7 @@
 """An accumulator of decisions: what is in effect after each, entered one by one in the order of their ids."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from immich_facesets.moderation import era_pins
 from immich_facesets.moderation.decisions import (
@@ -37,9 +37,8 @@ from immich_facesets.moderation.decisions import (
     Unlock,
 )
 from immich_facesets.moderation.era_pins import EraPin
+from immich_facesets.moderation.person_settings import PersonSettings
 from immich_facesets.moderation.undone_merges import UndoneMerges
-
-T = TypeVar("T")
 
 Resolve = Callable[[FaceRef], int | None]
 """A function from a face reference of a decision to its current row; None while there is no such row."""
@@ -84,11 +83,7 @@ class ActiveDecisions:
         self.adults: set[int] = set()
         self.births: dict[int, str | None] = {}
         self.minors: dict[int, bool] = {}
-        self.locks: dict[int, bool] = {}
-        self.labels: dict[int, str | None] = {}
-        self.hidden: dict[int, bool] = {}
-        self.profiles_off: dict[int, tuple[str, ...]] = {}
-        self.covers: dict[int, FaceRef | None] = {}
+        self.settings = PersonSettings()
         self.references: dict[str, int] = {}
         self.eras: dict[int, dict[FaceRef, EraPin]] = {}
         self._undone_merges = UndoneMerges(self.followed)
@@ -134,13 +129,13 @@ class ActiveDecisions:
             case Forget():
                 self.forgotten.update((decision.identity, *decision.merged))
             case Lock() | Unlock():
-                self.locks[decision.identity] = isinstance(decision, Lock)
+                self.settings.locks[decision.identity] = isinstance(decision, Lock)
             case Label():
-                self.labels[decision.identity] = decision.label
+                self.settings.labels[decision.identity] = decision.label
             case NeverExport():
-                self.hidden[decision.identity] = decision.is_on
+                self.settings.hidden[decision.identity] = decision.is_on
             case Profiles():
-                self._switch_profiles(decision)
+                self.settings.switch_profiles(decision)
             case OfAge():
                 self.of_age.update(self._rows(decision.faces))
                 self.adults.update(() if decision.identity is None else (decision.identity,))
@@ -149,7 +144,7 @@ class ActiveDecisions:
             case Minor():
                 self.minors[decision.identity] = decision.is_on
             case Cover():
-                self.covers[decision.identity] = decision.face
+                self.settings.covers[decision.identity] = decision.face
             case ReferencePicture():
                 self.references.pop(decision.digest, None)
                 self.references |= {decision.digest: decision.identity} if decision.is_on else {}
@@ -187,19 +182,19 @@ class ActiveDecisions:
                 if decision.was_member:
                     self._put_back(decision.faces, decision.identity)
             case Lock() | Unlock():
-                self.locks.setdefault(decision.identity, isinstance(decision, Unlock))
+                self.settings.locks.setdefault(decision.identity, isinstance(decision, Unlock))
             case Label():
-                self.labels.setdefault(decision.identity, decision.before)
+                self.settings.labels.setdefault(decision.identity, decision.before)
             case NeverExport():
-                self.hidden.setdefault(decision.identity, not decision.is_on)
+                self.settings.hidden.setdefault(decision.identity, not decision.is_on)
             case Profiles():
-                self.profiles_off.setdefault(decision.identity, ())
+                self.settings.profiles_off.setdefault(decision.identity, ())
             case BirthDate():
                 self.births.setdefault(decision.identity, None)
             case Minor():
                 self.minors.setdefault(decision.identity, not decision.is_on)
             case Cover():
-                self.covers.setdefault(decision.identity, None)
+                self.settings.covers.setdefault(decision.identity, None)
             case Eras():
                 for number, part, shared in self._undone_merges.eras_by_person(decision):
                     era_pins.take_back(self.eras.setdefault(number, {}), part, shared)
@@ -238,34 +233,13 @@ class ActiveDecisions:
                 self.merged[part.number] = into
                 self.apart.discard(pair_of(part.number, into))
                 self.anchor([part])
-            self._follow(into, part.number)
-        self.labels |= {} if decision.label is None else {into: decision.label}
-
-    def _follow(self, into: int, part: int) -> None:
-        """Give an identity what follows from one that is merged into it."""
-        _follow(self.locks, into, part)
-        _follow(self.hidden, into, part)
-        _follow(self.covers, into, part)
-        if part in self.profiles_off:
-            off = {*self.profiles_off.get(into, ()), *self.profiles_off[part]}
-            self.profiles_off[into] = tuple(sorted(off))
+        self.settings.follow(decision)
 
     def _take_back_merge(self, decision: Merge) -> None:
-        into = decision.into
         for part in decision.parts:
             self._put_back(part.faces, part.number)
             self.attached.update(dict.fromkeys(part.people, part.number))
-        if decision.label is not None:
-            self.labels.setdefault(into, decision.label_before)
-        for part in decision.parts:  # what followed from it is cleared
-            if part.number in self.locks:
-                self.locks.setdefault(into, False)
-            if part.number in self.hidden:
-                self.hidden.setdefault(into, False)
-            if part.number in self.covers:
-                self.covers.setdefault(into, None)
-            if part.number in self.profiles_off:
-                self.profiles_off.setdefault(into, ())
+        self.settings.take_back(decision)
 
     def _put_back(self, faces: Iterable[FaceRef], number: int) -> None:
         """Place faces where they were, but for those of which an earlier decision settles it."""
@@ -287,11 +261,6 @@ class ActiveDecisions:
             if self.must.get(row) in numbers:
                 del self.must[row]
                 self.confirmed.discard(row)
-
-    def _switch_profiles(self, decision: Profiles) -> None:
-        now, off = {*self.profiles_off.get(decision.identity, ())}, {*decision.off}
-        before = now if decision.before is None else {*decision.before}
-        self.profiles_off[decision.identity] = tuple(sorted(now - (before - off) | (off - before)))
 
     def _hold_from_sets(self, decision: NotForSets) -> None:
         for row in self._rows(decision.faces):
@@ -319,11 +288,6 @@ class ActiveDecisions:
     def _clear(self, row: int) -> None:
         for states in (self.ignored, self.no_faces, self.confirmed, self.put_back):
             states.discard(row)
-
-
-def _follow(states: dict[int, T], into: int, part: int) -> None:
-    if part in states:
-        states[into] = states.get(into) or states[part]
 
 
 def pair_of(one: int, two: int) -> tuple[int, int]:

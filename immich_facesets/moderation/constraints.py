@@ -168,11 +168,11 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
         anchors=anchors,
         births=_of_current(active.births, merged),
         minors=_of_current(active.minors, merged),
-        locks=active.locks,
-        labels=active.labels,
-        hidden=active.hidden,
-        profiles_off=active.profiles_off,
-        covers=active.covers,
+        locks=active.settings.locks,
+        labels=active.settings.labels,
+        hidden=active.settings.hidden,
+        profiles_off=active.settings.profiles_off,
+        covers=active.settings.covers,
         references={
             digest: current(number)
             for digest, number in active.references.items()
