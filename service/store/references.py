@@ -131,14 +131,14 @@ def added_under(tx: Connection, key: Key) -> AddedReference | None:
 
 def references_of(tx: Connection, number: int) -> list[StoredReference]:
     """Return the pictures of an identity, and those sent for it or resembling it that are asked about, by id."""
-    decided, space = constraints_now(tx, ""), active_space(tx)
     has_vector = exists().where(
-        reference_vectors.c.reference_id == reference_pictures.c.reference_id, reference_vectors.c.space == space
+        reference_vectors.c.reference_id == reference_pictures.c.reference_id,
+        reference_vectors.c.space == active_space(tx),
     )
     rows = tx.execute(
         select(reference_pictures, has_vector.label("has_vector")).order_by(reference_pictures.c.reference_id)
-    )
-    found = []
+    ).all()
+    decided, found = constraints_now(tx, "") if rows else Constraints(), []
     for row in rows:
         owner = decided.references.get(row.digest)
         sent_for = decided.current(row.sent_for)

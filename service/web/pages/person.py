@@ -21,6 +21,7 @@ from service.web.library.identities import (
 )
 from service.web.library.proposals import SimilarQuery
 from service.web.pages.charts import distance_chart, year_chart
+from service.web.pages.kept_references import references_view
 from service.web.pages.planned_sets import planned_after_decision
 from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import WHY_NOT, decision_words, name_of, named, numbers_in, years_of
@@ -112,7 +113,7 @@ async def show_person(request: web.Request) -> web.StreamResponse:
         "together": together.identities,
         "link_to": lambda **changed: _link(request, changed),
     }
-    view |= await planned_after_decision(request, person.number)
+    view |= await planned_after_decision(request, person.number) | await references_view(request, person.number)
     return await render_page(request, "person.html", view)
 
 
