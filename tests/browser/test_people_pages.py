@@ -234,7 +234,7 @@ async def test_every_key_of_a_page_does_something(filled: Store, tmp_path: Path,
             grid = page.locator("[data-grid] > li a")
             if await grid.count():
                 await grid.last.focus()
-            state = "[document.activeElement.outerHTML, location.href, document.body.innerHTML].join()"
+            state = "[document.activeElement.outerHTML, location.href, document.documentElement.outerHTML].join()"
             if key not in await page.locator("[data-key]").evaluate_all(script):
                 continue  # what was decided by the keys before took it away
             pressed.append(key)
