@@ -174,3 +174,24 @@ async def test_who_is_named_far_below_leaves_the_list_of_those_without_a_name(cr
         await expect(page.locator("#person-650")).to_have_count(0)
         await expect(page.locator("#person-651 input[name=label]")).to_be_focused()
         assert guest.complaints == []
+
+
+async def test_an_undo_far_below_brings_the_person_back_to_be_named_anew(tmp_path: Path) -> None:
+    with browsed_store(tmp_path, BrowsedLibrary(sizes=(3,) * 500, named_share=0.001)) as store:
+        async with served(store, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+            page = await opened(guest, listen)
+            await page.goto(f"http://{listen}/people?sort=number&show=unnamed")
+            await scroll_to_the_end(page)
+            field, toast = page.locator("#person-490 input[name=label]"), page.locator("#toast")
+            await field.fill("Kim")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#person-490")).to_have_count(0)
+            await page.keyboard.press("Escape")
+            await page.keyboard.press("u")
+            await expect(toast).to_contain_text("Undone: Named Kim")
+            await expect(field).to_have_value("")
+            await expect(page.locator("#person-489 + #person-490")).to_be_visible()
+            await field.fill("Kim")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#person-490")).to_have_count(0)
+            assert guest.complaints == []
