@@ -380,6 +380,7 @@ LEFT_OUT = _facesets.LeftOutAnswer(
     faces=(_facesets.LeftOutFace(reason="near_duplicate", face=_FACE),), total=240, next="WyJsZWZ0IG91dCAiXQ"
 )
 PLANNED_SET = _facesets.PlannedSet(
+    eras=("2011", "2015"),
     faces=45,
     written=45,
     coming=1,

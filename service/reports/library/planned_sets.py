@@ -1,4 +1,4 @@
-"""The face set of a person as the decisions of now would make it, beside the one that is written."""
+"""The face sets of a person as the decisions of now would make them, each beside the one that is written."""
 
 import asyncio
 from collections import Counter
@@ -10,20 +10,26 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.errors import RequestError
 from immich_facesets.exports.crop_checks import check, decoded
 from immich_facesets.faces import Box
 from immich_facesets.facesets.curation import Choice, Shortlist, curate, provisional
-from immich_facesets.facesets.faceset import Candidate, Check, ExportRules, Omission
+from immich_facesets.facesets.faceset import Candidate, Check, ExportRules, FacesetFolder, Omission
+from immich_facesets.facesets.faceset_drafts import drafts, era_face_table, folder_of
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.moderation.decisions import FaceRef
 from immich_facesets.names import faceset_name
 from immich_facesets.quality.landmarks import details
+from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.files.export_reading import path_of_ours
+from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
 from service.passes.publishing.candidates import candidates_of, facts_of_person
 from service.passes.publishing.crop_checks import outlier_of
+from service.passes.publishing.eras import Eras
 from service.passes.publishing.export_rules import export_rules
+from service.progress import ProgressBoard
 from service.reports.library.shown import shown_face
 from service.settings import Settings
 from service.store import enrichments, exports
@@ -32,7 +38,9 @@ from service.store.browsing.standing import faces_at
 from service.store.database import Store
 from service.store.faces import dimension_of
 from service.store.spaces import grouped_points
-from service.web.library.facesets import LeftOutFace, PlannedSet
+from service.web.library.facesets import LeftOutFace, PlannedSet, PlannedSetQuery
+
+ALL_YEARS = PlannedSetQuery()
 
 _MOST_SHOWN = 60
 """Faces that come in, and that go out; all of them are counted."""
@@ -53,11 +61,17 @@ class _Written(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The choice of now. ``unchecked``: the faces of it whose crops no detector has seen yet, by face id."""
+    """
+    The choice of now. ``unchecked``: the faces of it whose crops no detector has seen yet, by face id.
+
+    ``eras``: the names of all eras.
+    """
 
     choice: Choice
     unchecked: frozenset[int]
     omitted: tuple[Omission, ...]
+    eras: tuple[str, ...]
+    is_thin: bool = False
 
 
 class PlannedSets:
@@ -67,16 +81,17 @@ class PlannedSets:
         self._store = store
         self._settings = settings
 
-    async def of(self, number: int) -> PlannedSet:
+    async def of(self, number: int, query: PlannedSetQuery = ALL_YEARS) -> PlannedSet:
         """
-        Return the face set of all years; ``SetupError`` before the first grouping.
+        Return the face set of all years, or of an era; ``SetupError`` before the first grouping.
 
-        Crops that no detector has seen yet count as good. Reasons against swapping alone play no part.
+        Crops that no detector has seen yet count as good. Reasons against swapping alone play no part. An era that the
+        person does not have is a ``RequestError`` (404).
         """
         used = await self._store.read(grouped_points)
-        rules = export_rules(self._settings, points_today(self._settings, used))
-        plan = await self._plan(number, used.space, rules)
-        written = await asyncio.to_thread(self._written, number)
+        points = points_today(self._settings, used)
+        plan = await self._plan(number, query.era, used.space, points)
+        written = await asyncio.to_thread(self._written, number, query.era)
         before = await self._ids(() if written is None else written.faces, used.space)
         after = [one.candidate.face.face_id for one in plan.choice.faces]
         comes = _without(after, before)
@@ -87,6 +102,9 @@ class PlannedSets:
         faces = {face_id: shown_face(row, self._settings.base_path) for face_id, row in rows.items()}
         lost = 0 if written is None else len(written.faces) - len(before)
         return PlannedSet(
+            era=query.era,
+            eras=plan.eras,
+            is_thin=plan.is_thin,
             faces=len(after),
             written=None if written is None else len(written.faces),
             coming=len(comes),
@@ -103,7 +121,8 @@ class PlannedSets:
             left_out=dict(sorted(Counter(str(one.reason) for one in plan.omitted).items())),
         )
 
-    async def _plan(self, number: int, space: str, rules: ExportRules) -> _Plan:
+    async def _plan(self, number: int, era: str, space: str, points: OperatingPoints) -> _Plan:
+        rules = export_rules(self._settings, points)
         facts = await facts_of_person(
             self._store, space, number, pad_ratio=rules.pad_ratio, min_face_short=rules.min_face_short
         )
@@ -114,13 +133,28 @@ class PlannedSets:
         dimension = await self._store.read(dimension_of, space)
         candidates, vectors = await candidates_of(self._store, facts, members, dimension)
         seen = await self._store.read(exports.crop_facts, face_ids, None)
-        choice, unchecked = await compute(_choice, candidates, vectors, rules, seen)
-        return _Plan(choice, unchecked, choice.without(facts.too_small(members)).omitted)
+        context = PassContext(self._store, self._settings, ProgressBoard(), asyncio.Event())
+        eras = await Eras.read(context, points, facts.birth_dates, number)
+        kept = (await eras.plan(number, await compute(era_face_table, candidates, vectors))).after.eras
+        all_years, *of_eras = drafts(number, candidates, vectors, kept)
+        names = {draft.era.name: draft for draft in of_eras if draft.era is not None}
+        if era and era not in names:
+            raise RequestError(f"identity {number} has no era of that name now", status=404)
+        draft = names[era] if era else all_years
+        choice, unchecked = await compute(_choice, draft.candidates, draft.vectors, rules, seen)
+        if era:
+            is_thin = folder_of(draft, len(choice.faces), eras.rules) is FacesetFolder.THIN
+            return _Plan(choice, unchecked, choice.omitted, tuple(names), is_thin)
+        return _Plan(choice, unchecked, choice.without(facts.too_small(members)).omitted, tuple(names))
 
-    def _written(self, number: int) -> _Written | None:
-        """Return what is written of the person's face set; None where there is none. Blocks."""
-        path = path_of_ours(self._settings.export_dir, faceset_name(number), MANIFEST)
-        return None if path is None else _read(path)
+    def _written(self, number: int, era: str) -> _Written | None:
+        """Return what is written of the face set; None where there is none. Blocks."""
+        name = faceset_name(number, era or None)
+        for directory in (name, f"{FacesetFolder.THIN}/{name}"):
+            path = path_of_ours(self._settings.export_dir, directory, MANIFEST)
+            if path is not None:
+                return _read(path)
+        return None
 
     async def _ids(self, faces: Sequence[_WrittenFace], space: str) -> list[int]:
         """Return the faces of a manifest that are still known, in its order."""

@@ -13,7 +13,7 @@ from service.web import examples
 from service.web.base_path import below_base
 from service.web.context import CONTEXT
 from service.web.library.faces import FacesAnswer
-from service.web.library.facesets import PlannedSet
+from service.web.library.facesets import PlannedSet, PlannedSetQuery
 from service.web.library.identities import (
     ErasAnswer,
     FacesQuery,
@@ -95,10 +95,7 @@ async def get_identity_parts(request: web.Request) -> web.StreamResponse:
 
 
 async def get_planned_set(request: web.Request) -> web.StreamResponse:
-    number = number_in(request, "number")
-    if (merged := await redirect_if_merged(request, number)) is not None:
-        return merged
-    return json_answer(await library_of(request).planned_set(number))
+    return await _part(request, PlannedSetQuery, library_of(request).planned_set)
 
 
 async def get_identity_history(request: web.Request) -> web.StreamResponse:
@@ -243,8 +240,9 @@ ROUTES = (
         method="GET",
         path="/api/identities/{number}/planned-set",
         handler=get_planned_set,
-        summary="The face set of an identity as it would be written now, and what differs from the one that is there",
-        answers=OF_ONE | {200: Answer("The face set", body=PlannedSet, example=examples.PLANNED_SET)},
+        summary="A face set of an identity as it would be written now, and what differs from the one that is there",
+        query=PlannedSetQuery,
+        answers=OF_ONE | {200: Answer("The face set", body=PlannedSet, example=examples.PLANNED_SET), 400: WRONG_QUERY},
     ),
     Route(
         method="GET",

@@ -131,16 +131,27 @@ class LeftOutAnswer(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
+class PlannedSetQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which face set of a person is planned."""
+
+    era: Annotated[Text, msgspec.Meta(description="the name of an era; empty for all years")] = ""
+
+
 class PlannedSet(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The face set of a person, of all years, as the decisions of now would make it, beside the one that is written.
+    A face set of a person as the decisions of now would make it, beside the one that is written.
 
+    ``era``: its name, empty for all years; ``eras``: the names of all that the person has. ``is_thin``: an era with too
+    few faces, which is kept apart.
     ``faces``: how many it would have; ``written``: how many it has, None where there is none. ``coming`` faces come in and
     ``going`` go out; ``comes_in`` and ``goes_out`` are the first of them. ``included``: how many faces of it were included
     by hand. ``refused``: those that were, and are left out, each with the reason. ``unchecked``: how many crops no detector
     has seen yet; a look at them may leave faces out. ``left_out``: faces by the reason why they are not in it.
     """
 
+    era: str = ""
+    eras: tuple[str, ...] = ()
+    is_thin: bool = False
     faces: int
     written: int | None
     coming: int

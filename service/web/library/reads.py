@@ -18,6 +18,7 @@ from service.web.library.facesets import (
     LeftOutAnswer,
     LeftOutQuery,
     PlannedSet,
+    PlannedSetQuery,
 )
 from service.web.library.identities import (
     Crop,
@@ -95,7 +96,7 @@ class LibraryReads:
     left_out: Callable[[str, LeftOutQuery], Awaitable[LeftOutAnswer | None]]
     exported: Callable[[ExportedQuery], Awaitable[ExportedAnswer]]
     facesets_of: Callable[[int], Awaitable[tuple[FacesetSummary, ...]]]
-    planned_set: Callable[[int], Awaitable[PlannedSet]]
+    planned_set: Callable[[int, PlannedSetQuery], Awaitable[PlannedSet]]
     ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]
     sources: Callable[[], Awaitable[SourcesAnswer]]
     settings: Callable[[], Awaitable[SettingsAnswer]]

@@ -72,6 +72,7 @@ class EntriesQuery(LedgerQuery, frozen=True, kw_only=True, forbid_unknown_fields
 class SetsOfPersonQuery(PartQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The face sets of a person."""
 
+    era: Annotated[Text, msgspec.Meta(description="whose planned face set is shown; empty for all years")] = ""
     notice: Notice = ""
 
 
@@ -183,7 +184,7 @@ async def show_sets_of_person(request: web.Request) -> web.StreamResponse:
         "profile_words": profile_words,
         "notice": NOTICES.get(query.notice, ""),
     }
-    view |= await planned_view(request, person.number)
+    view |= await planned_view(request, person.number, query.era)
     return await render_page(request, "person_sets.html", view | set_view() | writing_view(request))
 
 

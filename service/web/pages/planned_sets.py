@@ -5,9 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from immich_facesets.errors import SetupError
-from service.web.library.facesets import PlannedSet
+from service.web.library.facesets import PlannedSet, PlannedSetQuery
 from service.web.pages.export_words import reason_words
 from service.web.pages.shell import just_made
+from service.web.pages.wording import era_title
 from service.web.viewers import library_of
 
 _OF_SETS = frozenset({"for_sets", "not_for_sets"})
@@ -17,13 +18,23 @@ MOST_BESIDE = 6
 """The faces of each kind that a page about something else shows."""
 
 
-async def planned_view(request: web.Request, number: int) -> dict[str, Any]:
-    """Return what the template of a planned face set needs; nothing is planned before the first grouping."""
+async def planned_view(request: web.Request, number: int, era: str = "") -> dict[str, Any]:
+    """
+    Return what the template of a planned face set needs; nothing is planned before the first grouping.
+
+    ``era``: its name, empty for all years.
+    """
     try:
-        planned: PlannedSet | None = await library_of(request).planned_set(number)
+        planned: PlannedSet | None = await library_of(request).planned_set(number, PlannedSetQuery(era=era))
     except SetupError:
         planned = None
-    return {"planned": planned, "planned_of": number, "planned_most": None, "reason_words": reason_words}
+    return {
+        "planned": planned,
+        "planned_of": number,
+        "planned_most": None,
+        "reason_words": reason_words,
+        "era_title": era_title,
+    }
 
 
 async def planned_after_decision(request: web.Request, number: int | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.facesets.faceset import Reason
 from service.store.database import Store
 from service.web import examples
-from service.web.library.facesets import PlannedSet
+from service.web.library.facesets import PlannedSet, PlannedSetQuery
 from service.web.library.identities import MadeDecision
 from service.web.pages.export_words import REASON_WORDS, reason_words
 from service.web.pages.wording import decision_words
@@ -31,10 +31,10 @@ def scene_with(planned: PlannedSet | None = PLAN, made: str = "for_sets", profil
         examples.SETTINGS.settings[0], name="FACESETS_EXPORT_PROFILES", value=profiles, is_secret=False
     )
 
-    async def plan(_: int) -> PlannedSet:
+    async def plan(_: int, query: PlannedSetQuery) -> PlannedSet:
         if planned is None:
             raise SetupError("nothing was grouped yet")
-        return planned
+        return msgspec.structs.replace(planned, era=query.era)
 
     async def decision(_: int) -> MadeDecision:
         return msgspec.structs.replace(
@@ -78,6 +78,23 @@ async def test_a_face_set_that_stays_as_it_is_says_so() -> None:
     told = text_of(await page_of(scene_with(same), SETS))
     assert "Written now, the face set stays as it is: 45 faces, 2 of them included by hand." in told
     assert "Write now" in told, "other forms and eras may change"
+
+
+async def test_each_era_has_a_plan_of_its_own() -> None:
+    page = await page_of(scene_with(), SETS)
+    assert re.findall(r'href="/people/3/sets(\?era=\w+)?"[^>]*>(All years|Around 20\d\d)<', page) == [
+        ("", "All years"),
+        ("?era=2011", "Around 2011"),
+        ("?era=2015", "Around 2015"),
+    ]
+    page = await page_of(scene_with(), f"{SETS}?era=2015")
+    assert "Around 2015: written now, the face set changes" in text_of(page)
+    assert 'name="back" value="/people/3/sets?era=2015"' in page
+    alone = msgspec.structs.replace(PLAN, eras=(), is_thin=True)
+    told = await page_of(scene_with(alone), SETS)
+    assert "planned-eras" not in told
+    assert "With so few faces it is kept apart" in text_of(told)
+    assert "?era=2015" not in await page_of(scene_with(), "/people/3?done=17"), "after a decision all years are shown"
 
 
 async def test_the_button_writes_the_face_sets_of_this_person_alone() -> None:
