@@ -115,7 +115,7 @@ class Publish:
         profiles = forms.written_profiles(requests)
         taken = [artifact for artifact in artifacts if others.is_taken(artifact)]
         own = [artifact for artifact in artifacts if artifact not in taken]
-        lists = await self._everybody(profiles, own, others)
+        lists = await self._everybody(profiles, own, others, facts)
         before = await directories_in_place(self._store, self._tree, others, profiles, lists)
         wanted = [*await compute(self._artifacts, facesets), *own, *(one for one in lists.values() if one is not None)]
         waiting = forms.waiting.union(*(others.own_beside(artifact) for artifact in taken))
@@ -188,21 +188,29 @@ class Publish:
         return ProfileArtifacts(self._context, self._pool.info, self._checks, self._cuts, draw, facts, others)
 
     async def _everybody(
-        self, profiles: Sequence[FacesetProfile], own: Sequence[ExportArtifact], others: OtherPeople
+        self,
+        profiles: Sequence[FacesetProfile],
+        own: Sequence[ExportArtifact],
+        others: OtherPeople,
+        facts: Facts,
     ) -> dict[str, ExportArtifact | None]:
         """
-        Return the directories about everybody that are there already, as they are to be; None for one that is to go.
+        Return the directories about everybody as they are to be; None for one that is to go.
 
         One that cannot be made of what lies there stays as it is.
         """
         found: dict[str, ExportArtifact | None] = {}
         for profile in profiles:
-            place = place_of_everybody(profile)
-            if profile.combine is None or place not in others.owners:
+            if profile.combine is None:
+                continue
+            if not others.has_all(profile, facts.labels, facts.profiles_off):
+                self.counts.left.append(f"the file of everybody for {profile.name}, as others have no files there yet")
                 continue
             theirs = [artifact for artifact in own if artifact.profile is profile]
             try:
-                found[place] = await compute(everybody_with, self._tree, others, profile, theirs, self._pool.info.space)
+                found[place_of_everybody(profile)] = await compute(
+                    everybody_with, self._tree, others, profile, theirs, self._pool.info.space
+                )
             except SetupError as error:
                 self.counts.left.append(f"the file of everybody for {profile.name}, as {error}")
         return found

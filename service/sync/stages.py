@@ -117,8 +117,10 @@ class Stages:
         """Only update the export folder, or these people's part of it. Errors are raised, not turned into an outcome."""
         async with self._stage("publish"):
             await self._erase_rest()
+            if people is not None:  # directories of others are listed, so no withdrawn one may be among them
+                await withdraw(self._context, self._tree)
             publish = await self._open_publish()
-            await self._publish(publish, people)
+            await _published(publish, people)
             return publish.counts
 
     async def copy(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
@@ -143,18 +145,10 @@ class Stages:
         async with self._stage("publish"):
             publish = await self._open_publish()
             with adding_up(counts, "publish", publish.counts):
-                await self._publish(publish, people)
+                await _published(publish, people)
         if people is None:
             return "the face sets are up to date"
         return f"the face sets of {counted(len(people), 'person', 'people')} are up to date{left_words(publish.counts.left)}"
-
-    async def _publish(self, publish: Publish, people: frozenset[int] | None) -> None:
-        """Publish everybody, or these people. Others' directories are listed then, so no withdrawn one may be among them."""
-        if people is None:
-            await publish.run()
-            return
-        await withdraw(self._context, self._tree)
-        await publish.run_for(people)
 
     async def _erase_rest(self) -> None:
         """Erase what is left of forgotten people, where a decision was cut off before it did so."""
@@ -256,6 +250,10 @@ class Stages:
             board.update_stage(stage, state="waiting", note="stopped", seconds_left=None)
             raise StopRequestedError
         board.update_stage(stage, state="done", note="", seconds_left=None)
+
+
+async def _published(publish: Publish, people: frozenset[int] | None) -> None:
+    await (publish.run() if people is None else publish.run_for(people))
 
 
 def left_words(left: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from small_library import SmallLibrary, place
 from synced_app import decide
 
 from immich_facesets.exports.requests import read_export_requests
-from immich_facesets.moderation.requests import HoldFromSets
+from immich_facesets.moderation.requests import HoldFromSets, SwitchProfiles
 from immich_facesets.quality.landmarks import Enriched
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
@@ -85,9 +86,10 @@ async def check_one_alone(app: App, root: Path) -> None:
     """Check that the list of everybody has the new vector of a person who is written alone, and all others."""
     before = people_of(root / "visomaster/everybody/Everybody.json")
     faces = await app.store.read(exportable_faces, app.pool.info.space)
-    number = faces[0][1]
-    held = HoldFromSets(faces=tuple(face.face_id for face, owner in faces if owner == number)[:2])
-    await decide(app, held)
+    number = min(owner for _, owner in faces if owner)
+    shown = json.loads((root / f"visomaster/faceset_{number:03d}/manifest.json").read_bytes())["faces"][0]["sha256"]
+    one = tuple(face.face_id for face, owner in faces if owner == number and face.sha256 == shown)
+    await decide(app, HoldFromSets(faces=one))
     await app.runner.publish_now(frozenset({number}))
     after = people_of(root / "visomaster/everybody/Everybody.json")
     assert after.keys() == before.keys()
@@ -96,9 +98,22 @@ async def check_one_alone(app: App, root: Path) -> None:
     await decide(app, HoldFromSets(faces=tuple(face.face_id for face, owner in faces if owner == number)))
     await app.runner.publish_now(frozenset({number}))
     assert len(people_of(root / "visomaster/everybody/Everybody.json")) == len(before) - 1
+    await decide(app, SwitchProfiles(identity=number, off=("visomaster",)))
+    assert not (root / "visomaster/everybody").exists(), "at once"
+    await app.runner.publish_now(frozenset({number}))
+    assert len(people_of(root / "visomaster/everybody/Everybody.json")) == len(before) - 1, "all others"
     damage_one(root)
     counts = await app.runner.publish_now(frozenset({number}))
     assert counts.left == ["the file of everybody for visomaster, as files of somebody else in it were changed"]
+    remove_one(root)
+    counts = await app.runner.publish_now(frozenset({number}))
+    assert counts.left == ["the file of everybody for visomaster, as others have no files there yet"]
+
+
+def remove_one(root: Path) -> None:
+    """Remove the directory of one person and the list of everybody, as before the first export of this form."""
+    shutil.rmtree(root / "visomaster/everybody")
+    shutil.rmtree(min(root.glob("visomaster/faceset_*")))
 
 
 def damage_one(root: Path) -> None:

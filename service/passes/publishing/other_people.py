@@ -60,6 +60,21 @@ class OtherPeople:
         inside = (path for path in self.owners if _place_of(path) == profile.folder)
         return [path for path in inside if self.owners[path] is not None and self.owners[path] not in self.people]
 
+    def has_all(
+        self, profile: FacesetProfile, labels: Mapping[int, str], profiles_off: Mapping[int, Collection[str]]
+    ) -> bool:
+        """Return whether each face set of others that has faces for swapping has a directory in such a profile."""
+        return all(
+            f"{profile.folder}/{entry['name']}" in self.owners
+            for entry in self.entries
+            if entry["identity"] not in self.people
+            and _place_of(entry["directory"]) == FacesetFolder.MAIN
+            and (profile.has_eras or _era_of(entry) is None)
+            and (not profile.needs_name or entry["identity"] in labels)
+            and profile.name not in profiles_off.get(entry["identity"], ())
+            and entry.get("bundles", {}).get("all") is not None
+        )
+
     def concerns(self, path: str, profiles: Iterable[FacesetProfile]) -> bool:
         """Return whether a directory is of these people and of the face sets, or of one of these profiles."""
         places = {*_OF_PEOPLE, *(profile.folder for profile in profiles)}

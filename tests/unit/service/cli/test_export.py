@@ -32,6 +32,11 @@ def _data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--profile", "xmp", "--to", "x", "--merge-into", "x"], "exclude each other"),
         (["--profile", "xmp", "--person", "1", "--merge-into", "x"], "about whole libraries"),
         (["--dry-run"], "belongs to --merge-into"),
+        (
+            ["--person", "1", "--profile", "plain", "--to", "x"],
+            "for a copy elsewhere use --profile, --to and --identity",
+        ),
+        (["--person", "1", "--all"], "goes with no other option"),
     ],
 )
 def test_a_contradictory_request_is_refused(arguments: list[str], told: str, tmp_path: Path) -> None:
