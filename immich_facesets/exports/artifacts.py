@@ -1,5 +1,5 @@
 """
-Export artifacts: the directories of the export folder, each a face set, or a form of it or of a library for one reader.
+Export artifacts: the directories of the export folder, each a face set, or an export profile of it or of a library.
 
 Every artifact holds a manifest that names its files and all their inputs. Its digest therefore shows whether it must be
 written again. All artifacts are planned, written, removed and recorded in one way.

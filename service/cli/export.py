@@ -125,7 +125,7 @@ async def _export(settings: Settings, named: Sequence[str]) -> int:
         counts = await unless_stopped(app.runner.publish_now(people), stop)
     if counts is None:
         return print_stopped()
-    forms = f", {counts.forms} forms for other readers" if counts.forms else ""
+    forms = f", {counts.forms} directories of other export profiles" if counts.forms else ""
     print_line(f"Done: {counts.facesets} face sets, {counts.written} written{forms}, {counts.removed} removed.")
     if counts.left:
         print_line(f"The next export of everybody writes these: {'; '.join(counts.left)}.")

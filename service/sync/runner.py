@@ -100,7 +100,7 @@ class Runner:
             return await self._stages_until(self._context.stop).publish(people)
 
     async def copy_now(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
-        """Only write one form of the face sets, of one identity or of all, into another folder. Errors are raised."""
+        """Only write one export profile, of one identity or of all, into another folder. Errors are raised."""
         async with self._turn:
             return await self._stages_until(self._context.stop).copy(request, identity, tree)
 

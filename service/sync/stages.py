@@ -124,7 +124,7 @@ class Stages:
             return publish.counts
 
     async def copy(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
-        """Only write one form of the face sets, of one identity or of all, into another folder. Errors are raised."""
+        """Only write one export profile, of one identity or of all, into another folder. Errors are raised."""
         async with self._stage("publish"):
             await self._erase_rest()
             publish = await self._open_publish()

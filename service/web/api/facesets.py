@@ -133,7 +133,7 @@ ROUTES = (
         method="GET",
         path="/api/facesets",
         handler=get_facesets,
-        summary="The directories of the export folder: face sets, and forms of them for other programs",
+        summary="The directories of the export folder: face sets, and other export profiles",
         query=FacesetsQuery,
         answers={
             200: Answer("A page", body=FacesetsAnswer, example=examples.FACESETS),

@@ -45,9 +45,9 @@ class Years(msgspec.Struct, frozen=True, kw_only=True, rename={"first": "from", 
 
 class Faceset(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One directory of the export folder: a face set, or a form of it for another program.
+    One directory of the export folder: a face set, or an export profile of it for another program.
 
-    ``identity`` is None for a form of a whole library. ``address`` is that of its description, ``zip`` of all its files.
+    ``identity`` is None for a profile of a whole library. ``address`` is that of its description, ``zip`` of all its files.
     """
 
     directory: str
@@ -103,7 +103,7 @@ class FacesetAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     One directory with its files and its pre-flight.
 
-    ``preflight`` is None for forms of other programs. ``is_whole`` is False where files of it are missing.
+    ``preflight`` is None for profiles of other programs. ``is_whole`` is False where files of it are missing.
     """
 
     faceset: Faceset
@@ -168,7 +168,7 @@ class FacesetSummary(msgspec.Struct, frozen=True, kw_only=True):
     """
     One directory at a glance. ``bytes``: of all its files. ``downloads``: the bundles among them.
 
-    ``contact_sheet``: the address of the picture of its faces; None, as ``preflight``, for forms of other programs.
+    ``contact_sheet``: the address of the picture of its faces; None, as ``preflight``, for profiles of other programs.
     """
 
     faceset: Faceset
