@@ -115,7 +115,9 @@ async def _check_models(pipeline: Pipeline) -> None:
         await pipeline.self_check()
         await pipeline.look_at_nobody()
     except TransientError as error:
-        raise SetupError(f"the models do not work here: {error}") from error
+        raise SetupError(
+            f"the models do not work here ({error}): check FACESETS_EMBEDDER_PROVIDER and the model pack"
+        ) from error
 
 
 def _announce(address: Listen, path: Path | None) -> None:

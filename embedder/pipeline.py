@@ -112,7 +112,7 @@ class Pipeline:
             raise BusyError(f"all {self.size.max_in_flight} places are taken", retry_after=1.0)
         if not self._memory.has_for(size_bytes):
             self._metrics.pictures.labels("busy").inc()
-            raise BusyError("the pictures under way take all the memory they may", retry_after=1.0)
+            raise BusyError("the pictures in work take all memory of FACESETS_EMBEDDER_MAX_MEMORY", retry_after=1.0)
         if not self._taken:
             self._moved_at = time.monotonic()
         self._taken += 1
@@ -272,7 +272,7 @@ class Pipeline:
         except TransientError as failure:
             return failure
         log.warning("inference_failed", error=type(error).__name__ if error else "no_direction", exc_info=error)
-        return ItemError("the models fail on this picture, though they work", reason="inference_failed")
+        return ItemError("the models fail on this picture, but not on others", reason="inference_failed")
 
     def _queues(self) -> Iterator[tuple[str, Callable[[], int]]]:
         yield "hands", lambda: self._workers.lane.waiting

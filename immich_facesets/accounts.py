@@ -39,7 +39,7 @@ def former_name(name: str, account: str, bound: Mapping[str, str], configured: C
 
 
 def dropped_warning(name: str) -> str:
-    """Return what to say of an Immich user that is known and is not in the settings any more."""
+    """Return the warning about an Immich user with data here who is no longer in the settings."""
     return (
         f"the user {name!r} is not in the settings any more: what is known of this user stays, and is exported. Put "
         f"the key back, or run 'immich-facesets sources remove {name}'"

@@ -43,7 +43,7 @@ _BEST_FIRST = tuple(DateKind)
 
 @dataclass(frozen=True, slots=True)
 class StatedDate:
-    """A date that a picture carries, and what it is worth. ``moment``: local time there, aware where the zone is."""
+    """A date that a picture states, and its kind. ``moment``: local time there, aware where the zone is."""
 
     moment: datetime
     kind: DateKind

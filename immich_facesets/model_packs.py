@@ -177,7 +177,7 @@ def recogniser_family(file_name: str, digest: str | None = None) -> RecogniserFa
 
 
 def pack_remark(pack: str) -> str:
-    """Return what a pack is good for; nothing for an unknown one."""
+    """Return a remark on the use of a pack; an empty text for an unknown one."""
     return PACKS[pack].remark if pack in PACKS else ""
 
 

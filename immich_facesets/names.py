@@ -5,7 +5,7 @@ import unicodedata
 
 def name_key(name: str) -> str:
     """
-    Return what two spellings of one name have in common: neither case, composition nor runs of blanks count.
+    Return a key that all spellings of one name share: case, composition and runs of blanks do not count.
 
     Folders and uploads of macOS have decomposed names. (Source: canonical caseless matching, the Unicode Standard,
     section 3.13, D145.)

@@ -72,7 +72,7 @@ class App:
 
     @property
     def key_owners(self) -> KeyOwners:
-        """Whose Immich API keys are whose."""
+        """The lookup that finds the user of an Immich API key."""
         return KeyOwners(self.settings.immich_url or "", self.users, lambda: self.store.read(bound_accounts))
 
 

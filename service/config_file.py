@@ -68,7 +68,7 @@ class TomlSource(PydanticBaseSettingsSource):
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise SetupError(f"unknown setting in {path}: {unknown[0]}{hint}")
         if not is_named and "data_dir" in values:
-            raise SetupError(f"{path} lies in the data folder, and cannot say where that is: set {DATA_DIR} instead")
+            raise SetupError(f"{path} lies in the data folder, so data_dir has no place in it: set {DATA_DIR} instead")
         return {str(fields[name].validation_alias or name): value for name, value in values.items()}
 
 
@@ -80,7 +80,7 @@ def _with_secrets(values: Mapping[str, Any], fields: Mapping[str, FieldInfo], pa
         if name in found:
             raise SetupError(f"both {name} and {name}_file are set in {path}: keep one of them")
         if not isinstance(file, str):
-            raise SetupError(f"{path}: {name}_file is the path of a file, in quotation marks")
+            raise SetupError(f"{path}: {name}_file must be the path of a file, in quotation marks")
         try:
             secret: SecretStr | None = read_secret("KEY", {"KEY_FILE": str(path.parent / file)})
         except SetupError as error:

@@ -156,7 +156,7 @@ class ProgressBoard:
         }
 
     def standstill_seconds(self, stage: Stage) -> float:
-        """Return for how long a running stage has done nothing of what it has yet to do; 0 where nothing waits."""
+        """Return for how many seconds a running stage with waiting items has finished none; 0 where nothing waits."""
         now = self.stage(stage)
         if now.state != "running" or now.total is None or now.done >= now.total:
             return 0.0

@@ -203,5 +203,7 @@ def web_token(settings: Settings) -> str:
             draft.replace(path)
         token = path.read_text(encoding="utf-8", errors="replace").strip()
     if len(token) < LEAST_TOKEN_CHARACTERS:
-        raise SetupError(f"{path} holds no token of {LEAST_TOKEN_CHARACTERS} characters: delete it, and one is made")
+        raise SetupError(
+            f"{path} holds no token of {LEAST_TOKEN_CHARACTERS} characters: delete it, and the next start makes one"
+        )
     return token

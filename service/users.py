@@ -75,7 +75,7 @@ def _read_users(path: Path) -> tuple[User, ...]:
             raise SetupError(f"{path}: users.{name!r}: {USER_NAME_RULE}")
         if (other := spelt.setdefault(name_key(name), name)) != name:
             raise SetupError(
-                f"{path}: users.{other} and users.{name} differ in capitals or in the encoding of accents alone: give "
+                f"{path}: users.{other} and users.{name} differ only in capitals or in the encoding of accents: give "
                 "one of them another name"
             )
         files = {} if entry.api_key_file is None else {"KEY_FILE": str(path.parent / entry.api_key_file)}

@@ -104,7 +104,7 @@ class DecodingProcesses:
                 room.keep(0)
         await self.check()
         raise ItemError(
-            f"the decoder ended {_TRIES} times while it had this picture: the file is damaged", reason="crashes_decoder"
+            f"the decoder ended {_TRIES} times on this picture: the file is damaged", reason="crashes_decoder"
         )
 
     def close(self) -> None:

@@ -288,5 +288,5 @@ def _unidentified(data: bytes) -> ItemError:
         return ItemError("the picture is damaged: its header cannot be read", reason="corrupt")
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith((b"<", b"{", b"[")) or not any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in head):
-        return ItemError("these bytes are text, not a picture", reason="not_a_picture")
-    return ItemError("these bytes are no picture of a kind that is read here", reason="unsupported")
+        return ItemError("the file is text, not a picture", reason="not_a_picture")
+    return ItemError("the file is no picture of a format that can be read", reason="unsupported")

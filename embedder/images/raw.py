@@ -39,7 +39,7 @@ def decode_raw(data: bytes, check: Callable[[int, int], None]) -> Pixels | None:
     """
     if not HAS_RAWPY:
         if data.startswith(RAW_STARTS):
-            raise ItemError("camera RAW is not read here: rawpy is not installed", reason="unsupported")
+            raise ItemError("camera RAW cannot be read: install the package rawpy", reason="unsupported")
         return None
     import rawpy  # noqa: PLC0415  optional
 

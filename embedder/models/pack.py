@@ -171,7 +171,9 @@ def open_pack(
     named = {name for name in (notes.detector, notes.recogniser) if name is not None}
     absent = named - set(installed.files)
     if absent:
-        raise SetupError(f"{installed.path / MANIFEST_NAME} names {', '.join(sorted(absent))}, which is not beside it")
+        raise SetupError(
+            f"{installed.path / MANIFEST_NAME} names {', '.join(sorted(absent))}, which is not beside it: install the pack again"
+        )
     asked = [item for item in files if not named or item.name in named or item.path.stem in (shares or {})]
     detector = _only(asked, DETECTORS, pack, "an SCRFD detector with landmarks (9 or 15 outputs), or YuNet")
     recognisers = tuple(_known(file, weight, notes) for file, weight in _chosen(asked, pack, shares))

@@ -86,7 +86,9 @@ def provider_options(device: Device) -> Mapping[str, str]:
             return {} if device.provider is Provider.CPU else {"device_id": device.name or "0"}
         case Provider.MIGRAPHX:
             if cache is not None:
-                raise SetupError("FACESETS_EMBEDDER_CACHE_DIR has no meaning for FACESETS_EMBEDDER_PROVIDER=migraphx")
+                raise SetupError(
+                    "FACESETS_EMBEDDER_CACHE_DIR has no meaning for FACESETS_EMBEDDER_PROVIDER=migraphx: leave it empty"
+                )
             return {"device_id": device.name or "0", "migraphx_fp16_enable": str(int(half))}
         case Provider.OPENVINO:
             kept = {} if cache is None else {"cache_dir": str(cache)}

@@ -56,7 +56,7 @@ class Directions:
         return directions
 
     def singles(self, places: NDArray[np.intp], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Return unit vectors in single precision, divided in double; written into ``out`` where given."""
+        """Return unit vectors in single precision, normalised in double precision; written into ``out`` where given."""
         directions = np.empty((len(places), self.d), dtype=np.float32) if out is None else out
         for start in range(0, len(places), 4096):
             checkpoint()

@@ -31,7 +31,7 @@ class SplitEras(_ChangeBase, frozen=True, kw_only=True, tag="split"):
 
 
 class RenameEra(_ChangeBase, frozen=True, kw_only=True, tag="rename"):
-    """Give an era another name: its face set's directory bears it."""
+    """Give an era another name, which the directory of its face set gets, too."""
 
     era: EraName
     name: EraName

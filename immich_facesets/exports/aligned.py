@@ -11,7 +11,7 @@ from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, Picke
 
 
 def lay_out(picked: PickedFaces) -> FacesetLayout:
-    """Return the pictures alone."""
+    """Return the pictures, without further files."""
     return FacesetLayout(tuple(picked.file_names))
 
 

@@ -46,7 +46,7 @@ class SeenFaces(msgspec.Struct, frozen=True):
 
 class CropFacts(msgspec.Struct, frozen=True):
     """
-    The detector's findings in a finished crop, and in less of it where there are strangers.
+    The detector's findings in a finished crop and, if it shows strangers, in smaller squares of it.
 
     ``framed``: in the square ``frame`` without them, in shares of the crop's side, where there is such a square.
     ``painted``: in the crop with the strangers painted over, where a frame does not help, and there is a main face.

@@ -53,7 +53,7 @@ def shown_area(box: Box, stored: Box, *, stored_pad: float, pad_ratio: float) ->
 
 def scale_of(pixels: int, *, original: float, available: float) -> float:
     """
-    Return how many pixels of an exported picture's side stand for one of its source: above 1, it is enlarged.
+    Return the pixels of an exported picture's side for one pixel of its source: above 1, it is enlarged.
 
     ``original``: pixels of the same side in the original; ``available``: in what the picture is made of, which counts
     where it has too few.

@@ -30,7 +30,7 @@ def frame_for_detectors(face: Box, strangers: Sequence[Box], side: float) -> Box
 
 def frame_for_people(face: Box, inside: Box, strangers: Sequence[Box], side: float) -> Box | None:
     """
-    Return the square of a crop that shows the picture alone, and no stranger where that is possible.
+    Return the square of a crop that lies inside the picture and, if possible, shows no stranger.
 
     ``inside``: the part of the crop that lies in its picture. None: the whole crop.
     """

@@ -48,7 +48,7 @@ def _kept(character: str) -> str:
 
 
 def lay_out(picked: PickedFaces) -> FacesetLayout:
-    """Return the pictures alone."""
+    """Return the pictures, without further files."""
     return FacesetLayout(tuple(picked.file_names))
 
 

@@ -9,7 +9,7 @@ from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, Picke
 
 
 def lay_out(picked: PickedFaces) -> FacesetLayout:
-    """Return the pictures alone, named by the person: windows of programs and file managers show these names."""
+    """Return the pictures, named after the person, because programs and file managers show file names."""
     return FacesetLayout(tuple(picked.file_names_with_person))
 
 

@@ -32,7 +32,7 @@ class KnownPictures:
 
 
 def known_pictures(places: Iterable[PlacedPicture], faces: Iterable[LibraryFace]) -> KnownPictures:
-    """Return the pictures of all users. One of which nobody knows how the file is turned is left out."""
+    """Return the pictures of all users. A picture whose file has an unknown orientation is left out."""
     named = named_boxes(faces)
     regions: dict[str, PictureRegions] = {}
     by_size: dict[int, set[str]] = {}

@@ -130,7 +130,7 @@ def named_boxes(faces: Iterable[LibraryFace]) -> dict[str, list[tuple[str, Box]]
 
 
 def frame_of(place: PlacedPicture) -> Frame | None:
-    """Return the frame of a stored picture; None where it is not known how that lies."""
+    """Return the frame of a stored picture; None where its orientation is unknown."""
     return None if place.orientation is None else Frame(place.width, place.height, place.orientation)
 
 

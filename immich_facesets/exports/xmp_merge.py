@@ -36,7 +36,7 @@ _UNKNOWN_FORM = "its regions are written in a way that this program does not kno
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A sidecar after a merge. ``foreign``: how many of our people somebody else has named there already."""
+    """A sidecar after a merge. ``foreign``: how many of our people have a foreign region there already."""
 
     body: bytes
     added: int

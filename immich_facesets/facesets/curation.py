@@ -66,7 +66,7 @@ class Choice:
     unchecked: tuple[ExportFace, ...]
 
     def without(self, others: Sequence[Omission]) -> Self:
-        """Return the same choice of more faces, of which these others were left out before."""
+        """Return the same choice, with further faces that were left out before it was made."""
         omitted = sorted((*self.omitted, *others), key=lambda omission: omission.candidate.place_in_order)
         return replace(self, omitted=tuple(omitted))
 

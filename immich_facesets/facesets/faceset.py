@@ -122,7 +122,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    The verdict on a finished crop, where it is good of the whole crop, or of less of it.
+    The verdict on a finished crop: of the whole crop if that is good, else of a smaller square of it.
 
     ``frame``: the square of the crop, in shares of its side, that holds the face alone; ``is_masked``: a second face
     had to be painted over.

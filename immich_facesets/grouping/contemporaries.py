@@ -102,7 +102,7 @@ class Contemporaries:
 
     def are_two_people(self, one: YearSums, other: YearSums, *, is_strict: bool = False) -> bool:
         """
-        Return whether the faces of the same years show that these are two people; False where too few tell.
+        Return whether the faces of the same years show that these are two people; False with too few such faces.
 
         ``is_strict`` compares with the cluster whose own faces differ more: those of one event hardly differ at all.
         """
@@ -110,7 +110,7 @@ class Contemporaries:
 
     @staticmethod
     def excess(one: YearSums, other: YearSums, *, is_strict: bool = False) -> float:
-        """Return how much more the faces of the same years differ between the two than within each; NaN where too few tell."""
+        """Return how much more the faces of the same years differ between the two than within each; NaN with too few such faces."""
         pairs, total = one.pairs_with(other)
         if pairs < FEWEST_PAIRS or min(one.pairs, other.pairs) < FEWEST_WITHIN:
             return math.nan

@@ -97,7 +97,7 @@ class People:
         return {number for person, number in self.identity_of.items() if self.is_named(person)}
 
     def has_other(self, number: int, person: PersonKey) -> bool:
-        """Return whether a person is attached whom the source of ``person`` tells apart from them, by another name."""
+        """Return whether another person of the source of ``person`` is attached, under another name."""
         return any(to == number and self._differ(other, person) for other, to in self.identity_of.items())
 
     def of(self, number: int) -> frozenset[PersonKey]:

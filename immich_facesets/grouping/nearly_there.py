@@ -68,14 +68,14 @@ class NearlyThere:
 
 @dataclass(frozen=True, slots=True)
 class NearlyPerson:
-    """A group of faces, one of each picture, that is nearly a person, and what keeps it from a number."""
+    """A group of faces, one of each picture, that is nearly a person, and the reason why it is none yet."""
 
     face_ids: tuple[int, ...]
     held: HeldBy
 
 
 def held_by(counts: GateCounts, needed: int) -> HeldBy | None:
-    """Return what keeps a group of faces, one of each picture, from a number; None where it is not even half of a person."""
+    """Return why a group of faces, one of each picture, is no person yet; None with less than half of the pictures."""
     if counts.faces < 2 or 2 * counts.faces < needed:
         return None
     gates: tuple[tuple[HeldBy, int], ...] = (

@@ -19,7 +19,7 @@ from immich_facesets.grouping.state import GroupingState
 
 
 def may_regroup(problem: GroupingProblem) -> bool:
-    """Return whether clustering is exact for so many faces: a sample would move faces without a reason."""
+    """Return whether clustering is exact for this number of faces; groups of a sample vary, and would move faces."""
     return len(problem.faces) <= EXACT_ROWS
 
 

@@ -107,7 +107,7 @@ def rank(item: Item) -> tuple[float, str]:
 
 
 def has_changed(seen: Seen, now: Seen) -> bool:
-    """Return whether the evidence of a question is materially another than that which a moderator saw."""
+    """Return whether the evidence of a question differs materially from the evidence that a moderator saw."""
     if seen.identities != now.identities or len(seen.faces) != len(now.faces):
         return True
     sizes = zip(seen.faces, now.faces, strict=True)

@@ -17,5 +17,5 @@ def marks_of(table: FaceTable) -> NDArray[np.uint64]:
 
 
 def sum_of_marks(marks: NDArray[np.uint64], rows: Rows) -> int:
-    """Return one number for some faces, below 2**63, which is what a database holds."""
+    """Return one number that identifies a set of faces, below 2**63, which a database can store."""
     return int(marks[rows].sum(dtype=np.uint64)) % 2**63

@@ -21,7 +21,7 @@ class Settled:
     references: Collection[int] = ()
 
     def leaves(self, item: Item) -> bool:
-        """Return whether a question is answered, or put off as it is."""
+        """Return whether a question leaves the queue: it is answered, or put off with the same evidence."""
         return self.is_answered(item) or self.is_put_off(item)
 
     def is_answered(self, item: Item) -> bool:

@@ -78,7 +78,7 @@ def caller_at(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a connection: whom it counts for, and whether only the health of the process may be asked there."""
+    """The place of a connection: the caller it counts for, and whether it serves the health paths only."""
 
     caller: str
     is_for_health: bool = False
@@ -115,7 +115,7 @@ class Connections:
         return None
 
     def make_room(self, is_meant: Callable[[Place], bool] = lambda _place: True) -> bool:
-        """Close the connection, of those meant, that has waited longest; return False where none waits."""
+        """Close the connection that has waited longest, of those given; return False where none waits."""
         waiting = [held for held, place in self._held.items() if held.is_waiting and is_meant(place)]
         if not waiting:
             return False
@@ -231,7 +231,7 @@ class Connection(web.RequestHandler):
             self._close_after(self.limits.idle_seconds)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log what aiohttp could not handle: garbage of a caller without a word of it, the rest with its traceback."""
+        """Log what aiohttp could not handle: a malformed request without its content, the rest with its traceback."""
         error = kw.get("exc_info")
         if isinstance(error, HttpProcessingError):
             self._connections.troubles.warn("malformed_request", fault=type(error).__name__)

@@ -119,7 +119,7 @@ def _digest(data: bytes) -> str:
 
 
 def install_built_in() -> InstalledPack:
-    """Install the pack with the program; one of an earlier version, or a damaged one, is replaced: it is ours alone."""
+    """Install the pack with the program; one of an earlier version, or a damaged one, is replaced: only this program writes it."""
     folder = BUILT_IN / FREE_PACK
     if any(not (folder / name).is_file() or digest_file(folder / name) != PUBLISHED[name] for name in FOLDED):
         shutil.rmtree(folder, ignore_errors=True)

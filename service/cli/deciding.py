@@ -65,7 +65,7 @@ def _face(text: str) -> Chosen:
     try:
         x1, y1, x2, y2 = (float(number) for number in found.groups()[1:])
     except ValueError as error:
-        raise RequestError(f"{text!r} has a box that is none: X1,Y1,X2,Y2 are pixels", status=400) from error
+        raise RequestError(f"{text!r} has no valid box: write X1,Y1,X2,Y2 in pixels", status=400) from error
     return FaceRef(found[1], Box(x1, y1, x2, y2))
 
 
@@ -103,7 +103,7 @@ def forget(request: ForgetPerson, *, is_sure: bool, reason: str, json: bool) -> 
         except typer.Abort as error:
             raise RequestError("no answer: nothing was erased", status=400) from error
         if answer.strip() != str(request.identity):
-            raise RequestError("another number: nothing was erased", status=400)
+            raise RequestError("the numbers differ: nothing was erased", status=400)
     decide(request, reason=reason, dry_run=False, json=json)
 
 

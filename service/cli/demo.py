@@ -45,7 +45,7 @@ def demo(
 
 
 def keys_of(users: Sequence[User]) -> list[str]:
-    """Return how to see what each user sees: these keys open invented pictures alone."""
+    """Return the sentences that state the key of each demo user; these keys open invented pictures only."""
     return [
         f"To see what {user.name} sees, log in with this API key: {user.api_key.get_secret_value()}" for user in users
     ]

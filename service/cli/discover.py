@@ -34,7 +34,7 @@ def discover(
     With --dry-run nothing changes, and a service may run at the same time.
     """
     if json and not dry_run:
-        raise RequestError("--json goes with --dry-run")
+        raise RequestError("--json needs --dry-run")
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
     if not dry_run:
@@ -95,15 +95,15 @@ def _print(found: GroupingPreview) -> None:
     for cluster in found.clusters[:_SHOWN]:
         print_line(f"  {_gates(cluster.faces, cluster.clear, cluster.near, cluster.pictures)}")
     _rest(found.clusters)
-    print_line(
-        f"Left to you: {found.undecided:,} that two identities are as near to, {found.waiting:,} kept out by a lock"
-    )
+    print_line(f"Left to you: {found.undecided:,} equally near to two identities, {found.waiting:,} kept out by a lock")
     for message in found.guardrails:
         print_line(f"Look at this: {message}")
 
 
 def _gates(faces: int, clear: int, near: int, pictures: int) -> str:
-    return f"cluster of {counted(faces, 'face')}: {clear} clear, {near} near the centre, {counted(pictures, 'picture')}"
+    return (
+        f"cluster of {counted(faces, 'face')}: {clear} clear, {near} near the centroid, {counted(pictures, 'picture')}"
+    )
 
 
 def _rest(several: Iterable[object]) -> None:

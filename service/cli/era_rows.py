@@ -88,7 +88,7 @@ def change_row(number: int, label: str | None, plan: EraPlan, reason: str, made:
 
 
 def era_row(number: int, label: str | None, era: KeptEra, years: Mapping[int, int] = NO_YEARS) -> EraRow:
-    """Return an era as shown; its years are those of its faces, as in manifests, or as found where none is known."""
+    """Return an era as shown; its years are those of its faces, as in manifests, or else those it was made with."""
     known = [years[face] for face in era.face_ids if face in years]
     return EraRow(
         identity=number,

@@ -101,7 +101,7 @@ async def _read_input(settings: Settings) -> EvaluationInput:
 
 def _nothing(labels: Labels, source: str) -> str:
     if not labels.unused:
-        return f"there is nothing to judge by in {source}: no label is given to any face of this library"
+        return f"nothing can be measured by {source}: no label is given to any face of this library"
     words = [f"{_line(one.line)}{one.reason}" for one in labels.unused[:_SHOWN]]
     return f"none of the labels in {source} belongs to a face of this library: {'; '.join(words)}"
 
@@ -161,7 +161,7 @@ def _print_figures(findings: Findings) -> None:
         seconds = "" if method.seconds is None else f", {method.seconds:.1f} s"
         print_line(f"    {method.setting}; {strangers}{seconds}")
     print_line(
-        f"Clusters: over so many the labelled faces lie. Strangers: of the labelled faces in sets of "
+        f"Clusters: how many groups have labelled faces. Strangers: of the labelled faces in sets of "
         f"{findings.min_pictures} pictures and more, those of somebody else."
     )
 
@@ -180,11 +180,11 @@ def _print_confusions(method: MethodFindings) -> None:
         )
         out.print(_people(wrong[:_SHOWN]))
     if found.merged:
-        print_line("  Together though they are two people (faces that would have to leave):")
+        print_line("  Two people in one group (faces that would have to leave):")
     for pair in found.merged[:_SHOWN]:
         print_line(f"    {pair.faces:5} {pair.one} and {pair.other}")
     if found.split:
-        print_line("  Torn apart (faces of each part):")
+        print_line("  One person in several groups (faces of each part):")
     for one in found.split[:_SHOWN]:
         parts = ", ".join(map(str, one.parts[:6])) + (", ..." if len(one.parts) > 6 else "")
         print_line(f"    {one.faces:5} {one.person}: {parts}")
@@ -202,7 +202,7 @@ def _people(people: list[PersonScore]) -> Table:
 def _print_calibration(classes: tuple[CalibrationBin, ...]) -> None:
     if not classes:
         return
-    print_line("  How sure it was, and how many were right:")
+    print_line("  Stated probability, and the share that was right:")
     for one in classes:
         print_line(
             f"    {one.low:.2f} to {one.high:.2f}: {one.faces} faces, said {one.said:.3f}, right {one.right:.3f}"

@@ -65,7 +65,7 @@ def export(
         _require_mergeable(profile, to, people)
         return asyncio.run(merge_sidecars(settings, merge_into, is_dry_run=dry_run))
     if dry_run:
-        raise RequestError("--dry-run belongs to --merge-into")
+        raise RequestError("--dry-run needs --merge-into")
     if people and everybody:
         raise RequestError("--person and --all exclude each other")
     if profile is None and to is None:
@@ -77,16 +77,16 @@ def export(
 
 def _require_mergeable(profile: str | None, to: Path | None, people: Sequence[str]) -> None:
     if profile != XMP.name:
-        raise RequestError(f"--merge-into belongs to --profile {XMP.name}")
+        raise RequestError(f"--merge-into needs --profile {XMP.name}")
     if to is not None:
-        raise RequestError("--to and --merge-into exclude each other: the one writes new files, the other changes some")
+        raise RequestError("--to and --merge-into exclude each other: the first writes new files, the second changes existing ones")
     if people:
         raise RequestError(f"{XMP.name} is about whole libraries: leave --person out")
 
 
 def _request(profile: str | None, to: Path | None, people: Sequence[str], framing: Framing) -> ExportRequest:
     if profile is None:
-        raise RequestError("say which export profile is meant: --profile fsz, for one")
+        raise RequestError("name the export profile to write, such as --profile fsz")
     if to is None:
         raise RequestError(
             "say where with --to FOLDER; or name the profile in FACESETS_EXPORT_PROFILES, and every sync keeps it up to "
@@ -108,7 +108,9 @@ def _request(profile: str | None, to: Path | None, people: Sequence[str], framin
 def _folder(settings: Settings, to: Path | None) -> Path:
     folder = Path() if to is None else to.absolute()
     if folder.resolve().is_relative_to(settings.export_dir.resolve()):
-        raise RequestError("--to must lead out of the export folder, which is kept as FACESETS_EXPORT_PROFILES says")
+        raise RequestError(
+            "--to must name a folder outside the export folder, which FACESETS_EXPORT_PROFILES keeps up to date"
+        )
     return folder
 
 

@@ -40,7 +40,7 @@ def identify(
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say whose faces are in pictures, with the probability of each; nothing of them is stored."""
+    """Show whose faces are in pictures, with the probability of each person; nothing of them is stored."""
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
     found = asyncio.run(_identify_all(settings, files, limit))

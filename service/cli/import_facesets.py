@@ -178,11 +178,11 @@ def _print_end(sets: Sequence[SortedSet], surveyed: Survey, plan: ImportPlan, *,
     if plan.is_empty:
         print_line("Nothing changes: all of it is here already.")
     elif dry_run:
-        print_line("Nothing was written: that is what would be.")
+        print_line("Nothing was written: this is what an import would change.")
     else:
-        print_line(f"Done: {counted(len(sets), 'person', 'people')}. The next sync puts their faces together.")
+        print_line(f"Done: {counted(len(sets), 'person', 'people')}. The next sync adds their faces.")
     if found < faces:
         print_line(
-            f"{counted(faces - found, 'face is', 'faces are')} in pictures that no sync has seen yet, or at no face of ours: "
-            "each sync looks again."
+            f"{counted(faces - found, 'face is', 'faces are')} in pictures that no sync has seen yet, or where no face was found: "
+            "each sync tries again."
         )

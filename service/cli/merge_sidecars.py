@@ -38,7 +38,7 @@ def _checked(folder: Path, settings: Settings) -> Path:
     for own in own_folders(settings):
         here, there = target.resolve(), own.resolve()
         if here.is_relative_to(there) or there.is_relative_to(here):
-            raise RequestError(f"--merge-into must lead elsewhere than to {own}, where the sidecars are our own")
+            raise RequestError(f"--merge-into must lead elsewhere than to {own}, a folder of this program")
     return target
 
 
@@ -56,6 +56,6 @@ def _print(counts: MergeCounts, *, is_dry_run: bool) -> None:
         f"{counts.removed}."
     )
     if counts.foreign:
-        print_line(f"People whom others had named there already: {counts.foreign}.")
+        print_line(f"People who have a foreign region already: {counts.foreign}.")
     for reason, count in sorted(counts.left_alone.items()):
         print_line(f"Left as they are, {reason.replace('_', ' ')}: {count}.")

@@ -144,7 +144,7 @@ def _read(answer: httpx.Response, kind: type[AnswerT]) -> AnswerT | None:
         message, reason = str(problem["detail"]), problem["reason"]
     except (msgspec.DecodeError, KeyError) as error:
         raise RequestError(
-            f"what answers at {answer.url.netloc.decode()} is no service of ours, or of another version"
+            f"what answers at {answer.url.netloc.decode()} is no service of this program, or one of another version: check FACESETS_LISTEN"
         ) from error
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and reason == "unavailable":
         raise TransientError(message)

@@ -43,7 +43,7 @@ async def sync_and_serve(
     print_line(f"Face sets: {app.settings.export_dir.absolute()}")
     sheet = await asyncio.to_thread(best_contact_sheet, app.tree, app.settings.export_dir.absolute())
     if sheet is not None:
-        print_line(f"The largest one at a glance: {sheet}")
+        print_line(f"The contact sheet of the largest one: {sheet}")
     if once or result.outcome not in goes_on_after:
         return code
 
@@ -62,7 +62,7 @@ def _tell(app: App, links: LoginLinks, bound: Listen, *, is_demo: bool) -> None:
     pages = f"http://{bound}{app.settings.base_path}"
     print_line(f"Status page: {pages}")
     if sys.stdout.isatty() and bound.is_loopback:
-        print_line(f"Signed in, once, within ten minutes: {pages}/login#{links.issue()}")
+        print_line(f"This link signs you in once, within ten minutes: {pages}/login#{links.issue()}")
     if is_demo:
         print_line(f"Its token: {web_token(app.settings)}")
     elif app.settings.token is None:

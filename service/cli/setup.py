@@ -72,7 +72,9 @@ def setup(
     code = check()
     if config is not None:
         print_line(f"Other commands read this file with {CONFIG_FILE}={path.absolute()}")
-    print_line("Next: make run" if code == 0 else "Mend what stands above, then: immich-facesets config check")
+    print_line(
+        "Next: make run" if code == 0 else "Correct what is listed above, then run: immich-facesets config check"
+    )
     return code
 
 

@@ -140,7 +140,7 @@ def checked_folder(path: Path, settings: Settings) -> Path:
         raise RequestError(f"{root} is no folder, or it cannot be read", status=400)
     for own in own_folders(settings):
         if root.resolve().is_relative_to(own.resolve()):
-            raise RequestError(f"{root} lies in {own}, where the pictures are our own", status=400)
+            raise RequestError(f"{root} lies in {own}, a folder of this program: name another one", status=400)
     return root
 
 

@@ -71,7 +71,7 @@ def print_json(value: object) -> None:
 
 def print_stopped() -> int:
     """Print that a requested stop ended the command, and return the exit code for it."""
-    print_remark("stopped: by request; the same command goes on from here")
+    print_remark("stopped: on request; the same command continues from here")
     return ExitCode.STOPPED
 
 

@@ -25,7 +25,7 @@ def thresholds(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.
         print_json(used)
         return
     if used is None:
-        print_line("Nothing was measured yet: 'immich-facesets sync' does.")
+        print_line("Nothing was measured yet: run 'immich-facesets sync' first.")
         return
     _draw(used)
     _explain(used)
@@ -70,7 +70,7 @@ def _explain(used: PointsInUse) -> None:
         print_line(f"Set by you, and obeyed as they are: {names}")
     if not used.is_applied:
         print_line(
-            "What was measured is only shown: FACESETS_THRESHOLDS or FACESETS_CLUSTER_DISTANCE fix the distances."
+            "The measured distances are only shown: FACESETS_THRESHOLDS or FACESETS_CLUSTER_DISTANCE fix the distances."
         )
     print_line("")
     print_line(f"{'':8}  in use  default")
@@ -91,5 +91,5 @@ def _explain(used: PointsInUse) -> None:
     print_line("")
     print_line(
         f"To keep the model's distances: FACESETS_THRESHOLDS=fixed. To pin this cut: "
-        f"FACESETS_CLUSTER_DISTANCE={points.cluster:g}; then the others are no longer moved either."
+        f"FACESETS_CLUSTER_DISTANCE={points.cluster:g}; then the other distances are not adjusted either."
     )

@@ -117,7 +117,7 @@ class Embedder:
             return msgspec.msgpack.decode(body, type=wire.Info)
         except msgspec.DecodeError as error:
             raise SetupError(
-                f"what answers at {self.url} is no embedder of ours: check FACESETS_EMBEDDER_URLS"
+                f"what answers at {self.url} is no embedder of this program: check FACESETS_EMBEDDER_URLS"
             ) from error
 
     async def wait_until_back(self) -> wire.Info:
@@ -174,7 +174,7 @@ class Embedder:
         except httpx.TimeoutException as error:
             raise TransientError(f"the embedder at {self.url} did not answer in time") from error
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
-            raise EmbedderLostError(f"the embedder at {self.url} broke the connection off") from error
+            raise EmbedderLostError(f"the embedder at {self.url} closed the connection before it answered") from error
         except httpx.TransportError as error:
             raise EmbedderUnreachableError(
                 f"the embedder at {self.url} cannot be reached ({words_of(error)})"

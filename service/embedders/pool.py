@@ -51,9 +51,9 @@ class EmbedderFailsError(CircuitOpenError):
 
 def _fails(error: EmbedderLostError | EmbedderTimeoutError) -> EmbedderFailsError:
     if isinstance(error, EmbedderLostError):
-        return EmbedderFailsError("the embedder ends whatever picture it is given: look at its log")
+        return EmbedderFailsError("the embedder crashes on every picture: look at its log")
     return EmbedderFailsError(
-        f"{error} to a test picture, with no other picture of ours: look at its log, or restart it"
+        f"{error} to a test picture, although it has no other picture: look at its log, or restart it"
     )
 
 
@@ -218,7 +218,7 @@ class EmbedderPool:
 
     async def _try_lost_embedders(self) -> None:
         """Use the first lost embedder that answers now, ahead of its watch task; ``CircuitOpenError`` if none does."""
-        last = TransientError("no embedder is in reach")
+        last = TransientError("no embedder can be reached")
         for embedder, watch in tuple(self._away.items()):
             try:
                 info = await embedder.info()
@@ -258,7 +258,7 @@ class EmbedderPool:
                     "start the sync again"
                 )
             return answer
-        raise last or TransientError("no embedder is in reach")
+        raise last or TransientError("no embedder can be reached")
 
     def _candidates(self, size_bytes: int) -> list[Embedder]:
         """Return the usable embedders that accept this size, the least busy first; ``ItemError`` if it exceeds all limits."""

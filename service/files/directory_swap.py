@@ -19,12 +19,12 @@ _KINDS = (DRAFT, OLD, GONE)
 
 
 def beside(target: Path, prefix: str) -> Path:
-    """Return the name beside a directory that a prefix stands for."""
+    """Return the name of a draft or leftover beside a directory, by its prefix."""
     return target.with_name(f"{prefix}{target.name}")
 
 
 def put_in_place(draft: Path, target: Path, *, swap: Callable[[Path, Path], bool], step: Callable[[str], None]) -> None:
-    """Give a whole draft its final name; what stood there before has the draft's name, or another one of ours."""
+    """Give a whole draft its final name; a directory of that name before gets the draft's name, or another one of ours."""
     exists = target.exists()
     if not (exists and swap(draft, target)):
         if exists:
@@ -37,7 +37,7 @@ def put_in_place(draft: Path, target: Path, *, swap: Callable[[Path, Path], bool
 
 
 def interrupted(folder: Path) -> list[str]:
-    """Return the names in a folder that a kill may have left between two states."""
+    """Return the names in a folder whose swap a kill may have interrupted."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
     return sorted({name.removeprefix(prefix) for name in names for prefix in _KINDS if name.startswith(prefix)})

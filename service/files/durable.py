@@ -39,7 +39,7 @@ def disk_trouble(folder: Path) -> Iterator[None]:
         advice = _ADVICE.get(error.errno or 0)
         if advice is None:
             raise
-        raise SetupError(f"cannot write to {folder}: {advice}. Nothing half-written is visible there") from error
+        raise SetupError(f"cannot write to {folder}: {advice}. No half-written file is visible there") from error
 
 
 def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None], *, mode: int = PRIVATE_FILE) -> None:

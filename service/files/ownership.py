@@ -45,7 +45,10 @@ def refuse_closed_folder(target: Path, closed: Sequence[Path]) -> None:
     for folder in closed:
         there = folder.resolve()
         if real.is_relative_to(there) or there.is_relative_to(real):
-            raise RequestError(f"--to must lead elsewhere than to {folder}, which is a source or our own", status=400)
+            raise RequestError(
+                f"--to must name another folder than {folder}, which is a source or a folder of this program",
+                status=400,
+            )
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

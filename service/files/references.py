@@ -66,6 +66,8 @@ def without_files(picture: bytes, face: FaceAnswer) -> tuple[KeptPicture, bytes]
     """Return what would be kept of a picture, without files, and the JPEG of the square around its face."""
     crop = face.crop
     if crop is None:
-        raise ItemError("the embedder sent no picture of the face: bring it to this version", reason="no_crop")
+        raise ItemError(
+            "the embedder sent no picture of the face: update it to the version of the service", reason="no_crop"
+        )
     ref = FaceRef(hashlib.sha256(picture).hexdigest(), face.face_box())
     return KeptPicture(hashlib.sha256(crop.image).hexdigest(), ref, Box(*crop.area), display=""), crop.image

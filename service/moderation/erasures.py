@@ -92,12 +92,16 @@ class Erasing:
                 await compute(erase_pictures, self._crops_dir, pictures)
                 await self._store.write(erasures.record_erased_pictures, free)
         if skipped:
-            raise TransientError(f"a sync reads {skipped} of the pictures now, and their crops stay until the next one")
+            raise TransientError(
+                f"a sync reads {skipped} of the pictures now, so their crops are erased by the next sync"
+            )
 
     async def _erase_exports(self, left: OpenErasures, made_by: str) -> None:
         """Remove the directories that may have forgotten people; the next publish writes the others again."""
         if self._tree is None:
-            raise SetupError("the export folder could not be opened, and may have the person still")
+            raise SetupError(
+                "the export folder could not be opened, and may still have files of the person: mount it, and run a sync"
+            )
         async with self._tree.turn:
             await compute(self._tree.recover)
             for directory, is_own in (await self._directories(self._tree, left)).items():

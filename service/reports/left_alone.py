@@ -5,7 +5,7 @@ from service.web.schemas import LibraryCounts
 
 
 def left_alone_sentences(library: LibraryCounts) -> tuple[str, ...]:
-    """Return what is in the sources and not looked at; nothing where there are pictures alone."""
+    """Return sentences about the files in the sources that are not read, such as videos; none for pictures alone."""
     videos = sum(source.videos for source in library.sources)
     motion = sum(source.motion_photos for source in library.sources)
     found = []

@@ -11,7 +11,7 @@ from service.web.schemas import LibraryCounts
 def nearly_there_sentences(
     found: NearlyThere | None, library: LibraryCounts, settings: Settings | None
 ) -> tuple[str, ...]:
-    """Return what a user can know and change; nothing before the first grouping, or where nobody is nearly there."""
+    """Return sentences about people who are nearly there; none before the first grouping, or without such people."""
     if found is None or not library.embedded:
         return ()
     return tuple(_sentences(found, library, settings))

@@ -88,7 +88,9 @@ class IdentityEras:
             return ()
         made = await self.eras.decide(identity, plan, change, author)
         if made is None:
-            raise RequestError(f"the eras of identity {identity} were changed meanwhile: look again, and repeat this")
+            raise RequestError(
+                f"the eras of identity {identity} were changed meanwhile: look at them again, and repeat this"
+            )
         if made:
             log.info("decided", decisions=list(made), kinds=["eras"], made_from=author.made_from)
         return made

@@ -14,7 +14,7 @@ from service.store.tables import assets, embeddings, faces, fingerprints, hints
 
 def mark_unasked(tx: Connection, space: str, rules: ListingRules) -> int:
     """
-    Have contents searched again whose sources know of a face that no search was asked about; return how many.
+    Mark contents to be searched again for faces that a source found after the last search; return their number.
 
     Their faces stay as they are until then. A face too small for a download is no reason for one.
     """

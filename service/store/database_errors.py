@@ -60,7 +60,7 @@ def _mistake_on_postgresql(code: str) -> SetupError | None:
         return _incomplete(f"{kind} of this version")
     if code == _NO_RIGHT_ON_POSTGRESQL:
         return SetupError(
-            "the user of the database lacks a right: it must own the tables, and what single users see needs GRANT "
+            "the user of the database lacks a right: it must own the tables, and the pages of single users need GRANT "
             "TEMPORARY ON DATABASE"
         )
     return None

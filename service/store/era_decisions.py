@@ -148,7 +148,7 @@ def _refuse(
     basis = None if stored.version is None else stored.version.basis
     if basis is not None and here and all(span.basis != basis for span, _ in here):
         raise RequestError(
-            f"decision {decision_id} is about eras by other years or ages than those of now: change those instead"
+            f"decision {decision_id} is about eras that are divided in another way now: change the present ones instead"
         )
     members = {face for places in at.values() for face, _ in places}
     for _, faces_here in here:

@@ -22,7 +22,7 @@ class WantedJob:
     begun: Begun | None = None
 
     def tell(self, begun: int | str) -> None:
-        """Tell the number of the job, or why it could not begin; only the first word counts."""
+        """Set the number of the job, or the error that kept it from beginning; only the first call counts."""
         if self.begun is not None and not self.begun.done():
             self.begun.set_result(begun)
 

@@ -80,7 +80,7 @@ class Runner:
         ``people``: whom an export is about, None for everybody. ``update_sources`` determines the sources at the start. ``on_begin`` is called with the number of the job.
         """
         if self._turn.locked():
-            raise RequestError("a sync is running; there are never two at once")
+            raise RequestError("a sync is running: wait until it ends")
         async with self._turn:
             try:
                 if self._update_sources is not None:

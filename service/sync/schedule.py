@@ -54,7 +54,7 @@ class Crontab:
         """Return the first time later than ``now``; a ``SetupError`` where there is none."""
         found: datetime | None = self.trigger.get_next_fire_time(None, now + timedelta(microseconds=1))
         if found is None:
-            raise SetupError(f"FACESETS_SYNC_CRON names a time that never comes: {self.line!r}")
+            raise SetupError(f"FACESETS_SYNC_CRON names a time that never comes; correct it: {self.line!r}")
         return found
 
 

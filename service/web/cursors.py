@@ -32,7 +32,9 @@ def decode_cursor(text: str, order: str, kind: type[float] | type[str] = float) 
         body = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         found, value, number = msgspec.json.decode(body, type=tuple[str, float | str, int])
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise RequestError("this is no cursor of ours: pass on `next` as it came, or begin anew", status=400) from error
+        raise RequestError(
+            "this is no valid cursor: send `next` as it was answered, or begin without a cursor", status=400
+        ) from error
     if found != order or not isinstance(value, kind) or "\0" in str(value) or not 0 <= number < _MOST:
-        raise RequestError("this cursor belongs to another list or order: begin anew without one", status=400)
+        raise RequestError("this cursor belongs to another list or order: begin without a cursor", status=400)
     return (value, number)

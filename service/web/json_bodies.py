@@ -41,4 +41,4 @@ def decode_json(body: bytes, kind: type[QuestionT]) -> QuestionT:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"this body makes no sense here: {error}", status=400) from error
+        raise RequestError(f"the body is wrong: {error}", status=400) from error

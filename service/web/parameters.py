@@ -59,7 +59,7 @@ def read_query(request: web.Request, kind: type[QueryT]) -> QueryT:
     try:
         return msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise RequestError(f"these parameters make no sense: {error}", status=400) from error
+        raise RequestError(f"these parameters are wrong: {error}", status=400) from error
 
 
 def header_text(request: web.Request, header: Header, kind: Any) -> str:
@@ -75,7 +75,7 @@ def header_text(request: web.Request, header: Header, kind: Any) -> str:
         text = unquote_to_bytes("".join(given).encode("utf-8", "surrogateescape")).decode("utf-8")
         return str(msgspec.convert(text, kind))
     except (UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise RequestError(f"{header.name} makes no sense: {error}", status=400) from error
+        raise RequestError(f"{header.name} is wrong: {error}", status=400) from error
 
 
 def number_in(request: web.Request, name: str) -> int:

@@ -280,7 +280,7 @@ async def check_copies(exported: Exported, target: Path) -> None:
         "visomaster needs vectors of w600k_r50": (*by_hand, "visomaster"),
         "did you mean kohya": (*by_hand, "kohia"),
         "FACESETS_EXPORT_PROFILES": ("export", "--profile", "plain"),
-        "out of the export folder": ("export", "--profile", "plain", "--to", str(exported.root / "mine")),
+        "outside the export folder": ("export", "--profile", "plain", "--to", str(exported.root / "mine")),
     }
     for words, command in wrong.items():
         ended = await run(exported.environ, *command)

@@ -50,8 +50,8 @@ async def test_a_folder_becomes_face_sets_and_a_link_that_signs_in_once(
     command = (sys.executable, "-m", "service", "run", f"--photos=~/{photos.name}")
     async with on_terminal(environ, tmp_path, *command) as shown:
         await shown.told("New pictures are taken in")
-        link = await shown.told("Signed in, once, within ten minutes: ")
-        sheet = Path(await shown.told("The largest one at a glance: "))
+        link = await shown.told("This link signs you in once, within ten minutes: ")
+        sheet = Path(await shown.told("The contact sheet of the largest one: "))
         assert sheet.name == "contact_sheet.jpg"
         assert await asyncio.to_thread(sheet.is_file)
         assert "nearly there" in shown.printed
@@ -86,12 +86,12 @@ async def test_a_link_does_not_outlive_its_service(
         shutil.copy(file, few)
     command = (sys.executable, "-m", "service", "run", "--photos=few")
     async with on_terminal(environ, tmp_path, *command) as shown:
-        link = await shown.told("Signed in, once, within ten minutes: ")
+        link = await shown.told("This link signs you in once, within ten minutes: ")
         used = link.partition("#")[2]
         await shown.end(signal.SIGKILL)
     listen = link.removeprefix("http://").partition("/")[0]
     async with on_terminal({**environ, "FACESETS_LISTEN": listen}, tmp_path, *command) as again:
-        fresh = await again.told("Signed in, once, within ten minutes: ")
+        fresh = await again.told("This link signs you in once, within ten minutes: ")
         async with httpx.AsyncClient(trust_env=False) as browser:
             assert await signed_in(link, browser) == 401
             assert await signed_in(fresh, browser) == 303
@@ -120,7 +120,7 @@ async def test_a_folder_that_cannot_be_a_source_is_told(
     (tmp_path / "data").mkdir()
     service = forks.start("service", "run", f"--photos={place}", environ=environ)
     assert await ended(service) == 3
-    assert "is no folder" in service.stderr or "pictures are our own" in service.stderr
+    assert "is no folder" in service.stderr or "a folder of this program" in service.stderr
 
 
 async def test_a_folder_in_a_source_is_no_second_source(

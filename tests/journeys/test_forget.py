@@ -190,7 +190,10 @@ async def test_over_the_api_while_the_service_runs(journey: Journey, unkilled: U
 async def test_on_a_terminal_it_asks_for_the_number_again(journey: Journey, unkilled: Unkilled, tmp_path: Path) -> None:
     journey.begin_from(unkilled.synced)
     command = (sys.executable, "-m", "service", "identities", "forget", "1")
-    for answer, number, line in (("2", 3, "another number: nothing was erased"), ("1", 0, "Decision 1: nothing takes")):
+    for answer, number, line in (
+        ("2", 3, "the numbers differ: nothing was erased"),
+        ("1", 0, "Decision 1: nothing takes"),
+    ):
         async with on_terminal(journey.environ, tmp_path, *command) as shown:
             await shown.answer("Repeat the number 1 to erase it", answer)
             await asyncio.wait_for(shown.process.wait(), PATIENCE)

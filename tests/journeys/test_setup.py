@@ -165,7 +165,7 @@ async def test_the_questions_on_a_terminal_lead_to_make_run(newcomer: Newcomer) 
         assert anna not in shown.printed
         assert poor.api_key not in shown.printed
     async with on_terminal(newcomer.environ, newcomer.folder, *command, "run") as shown:
-        assert (await shown.told("Signed in, once, within ten minutes: ")).startswith("http://127.0.0.1:")
+        assert (await shown.told("This link signs you in once, within ten minutes: ")).startswith("http://127.0.0.1:")
         assert await shown.end(signal.SIGTERM) == 0
 
 

@@ -26,7 +26,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The bank, what may be said of its identities, and the store's number of changes that both are at least as new as."""
+    """The bank, the facts about its identities, and the store's number of changes that both include at least."""
 
     bank: ExemplarBank
     people: KnownPeople

@@ -45,7 +45,9 @@ class EraReads:
         identities = await IdentityEras.read(self._store, self._settings, number)
         plan = await identities.plan(number, question.change)
         if question.version not in {None, _version(plan.before)}:
-            raise RequestError(f"the eras of identity {number} are not as you saw them: look again", status=412)
+            raise RequestError(
+                f"the eras of identity {number} were changed since you loaded them: load them again", status=412
+            )
         made = await identities.make(number, plan, question.change, author)
         answer = await self._answer(identities, number, plan)
         return msgspec.structs.replace(answer, decision=made[0] if made else None)

@@ -86,7 +86,7 @@ def copy(path: Path, draft: PartialFile, *, sha1: str | None, max_bytes: int) ->
     if sha1 is not None and digest.hexdigest() != sha1:
         raise _changing()
     if not is_picture:
-        raise ItemError("by its first bytes it is no picture of a kind that is read", reason="not_a_picture")
+        raise ItemError("its first bytes are not those of a picture format that is read", reason="not_a_picture")
     return (last,)
 
 
@@ -123,7 +123,7 @@ def _check_unchanged(before: os.stat_result, after: os.stat_result) -> None:
 
 
 def _changing() -> ItemError:
-    return ItemError("the file is changing: it is read again when it rests", reason="changing")
+    return ItemError("the file is being changed: a later sync reads it", reason="changing")
 
 
 def _reading(sha1: str, status: os.stat_result, taken: StatedDate | None) -> Reading:

@@ -249,7 +249,7 @@ class FolderSource:
 
     def _away(self, why: str) -> SourceAwayError:
         error = SourceAwayError(
-            f"the folder of source {self._name!r} is out of reach ({self.root}: {why[:1].lower()}{why[1:]}): is it "
+            f"the folder of source {self._name!r} cannot be reached ({self.root}: {why[:1].lower()}{why[1:]}): is it "
             "mounted? What is known of it stays as it is; to give it up, run 'immich-facesets sources remove'"
         )
         self._report_state(str(error))

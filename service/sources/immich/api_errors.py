@@ -95,9 +95,12 @@ class ApiErrors:
             case httpx.ConnectError() | httpx.ConnectTimeout():
                 return TransientError(f"nobody answers at {self.place} ({_root(error) or 'timed out'})")
             case httpx.ReadTimeout() | httpx.WriteTimeout():
-                return AnswerError(f"Immich at {self.place} fell silent", reason="timeout")
+                return AnswerError(f"Immich at {self.place} stopped answering", reason="timeout")
             case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.DecodingError():
-                return AnswerError(f"Immich at {self.place} broke off in the middle ({error})", reason="truncated")
+                return AnswerError(
+                    f"Immich at {self.place} closed the connection in the middle of an answer ({error})",
+                    reason="truncated",
+                )
             case httpx.UnsupportedProtocol() | httpx.ProxyError():
                 return SetupError(f"{self.place} cannot be asked ({error}): check IMMICH_URL and the proxy settings")
             case _:
@@ -116,7 +119,7 @@ class ApiErrors:
         )
 
     def of_coding(self) -> AnswerError:
-        return AnswerError(f"{self.place} packs its answers in a way that was not asked for", reason="not_json")
+        return AnswerError(f"{self.place} compresses its answers in a way that was not requested", reason="not_json")
 
     def impossible(self, message: str) -> ItemError:
         """Return the error for an answer about one item that breaks its type; ``message`` names the field."""
@@ -139,10 +142,10 @@ class ApiErrors:
 
     def _unauthorized(self, message: str | None) -> SetupError:
         if message == _LOCKED:
-            return SetupError(f"Immich at {self.place} takes the question for one about locked pictures ({message})")
+            return SetupError(f"Immich at {self.place} treats the request as one about locked pictures ({message})")
         if message is None:
             return SetupError(
-                f"{self.place} wants a login before it lets anyone through to Immich: is a proxy in front?"
+                f"{self.place} asks for a login before it passes requests on to Immich: is a login proxy in front?"
             )
         return KeyRefusedError(
             f"Immich refused the API key of user {self.source!r} ({message}): make a new one in Immich under Account "
@@ -157,7 +160,9 @@ class ApiErrors:
 
     def _not_found(self, message: str | None, *, about_item: bool) -> FacesetsError:
         if message is None:  # not Immich's own message: a proxy also answers this while Immich is starting
-            return AnswerError(f"{self.place} answered 404, and not in Immich's words", reason="unavailable")
+            return AnswerError(
+                f"{self.place} answered 404, but not as Immich does: is IMMICH_URL right?", reason="unavailable"
+            )
         if message.startswith("Cannot ") or not about_item:
             return NoSuchRouteError(message)
         if message == _NO_MEDIA:
@@ -166,7 +171,7 @@ class ApiErrors:
 
     def _refused(self, status: int, message: str | None, *, about_item: bool) -> FacesetsError:
         if message is not None and message.startswith(_NOT_FOUND_OR_NO_ACCESS):
-            return ItemError(f"Immich does not know it, or keeps it from this key: {message}", reason="not_found")
+            return ItemError(f"Immich does not know it, or this key may not see it: {message}", reason="not_found")
         if about_item:
             return ItemError(f"Immich refused the request (HTTP {status}): {message}", reason="refused")
         return SetupError(

@@ -93,7 +93,7 @@ def checksum_of(asset: AssetPayload) -> str | None:
 
 def date_kind_of(asset: AssetPayload) -> DateKind:
     """
-    Return what the date of a picture is worth.
+    Return the kind of a picture's date.
 
     A listing does not say where Immich has a date from, and ``exifInfo`` repeats the date in either case. Without a
     date in the metadata the server takes the time when the file was changed, or made on its disk, which is the upload.

@@ -23,7 +23,7 @@ NO_USER = "Your Immich account is no user of this service. Ask its administrator
 @dataclass(frozen=True, slots=True)
 class KeyOwners:
     """
-    Whose keys are whose, at the Immich of the settings.
+    The lookup that finds the user of an API key, at the Immich of the settings.
 
     ``users`` are the Immich users of the settings, and ``accounts`` returns the account that each source is bound to.
     ``answer_seconds`` limits each answer.

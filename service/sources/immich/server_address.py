@@ -18,5 +18,5 @@ def base_url(url: str) -> httpx.URL:
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Return what tells one server from another: scheme, host and port."""
+    """Return the origin of a server, which identifies it: scheme, host and port."""
     return (url.scheme, url.host, url.port)

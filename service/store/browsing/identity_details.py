@@ -103,7 +103,7 @@ def identity_details(tx: Connection, number: int, kept: Kept) -> IdentityDetails
 
 def survivor(tx: Connection, number: int, kept: Kept | None = None) -> int | None:
     """
-    Return the number that an identity has now: its own, or that of a merge; None for one that never was.
+    Return the present number of an identity: its own, or after a merge the survivor's; None for an unknown one.
 
     ``kept``: what the reader read before, where it keeps anything.
     """

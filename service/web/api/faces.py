@@ -16,7 +16,7 @@ async def get_face(request: web.Request) -> web.StreamResponse:
     face = number_in(request, "face")
     found = await library_of(request).face(face)
     if found is None:
-        raise RequestError(f"there is no face {face}: it is gone, or found anew under another id", status=404)
+        raise RequestError(f"there is no face {face}: it is gone, or was found again under another id", status=404)
     return json_answer(found)
 
 

@@ -51,7 +51,7 @@ async def get_faceset_file(request: web.Request) -> web.StreamResponse:
     directory, name = (name_from_path(request.match_info[part]) for part in ("directory", "file"))
     path = await library_of(request).faceset_file(directory, name)
     if path is None:
-        raise RequestError("there is no such file of ours; /api/facesets names them", status=404)
+        raise RequestError("there is no such file; the answer about the face set lists its files", status=404)
     guessed = mimetypes.guess_type(path.name)[0]
     headers = {
         hdrs.CONTENT_TYPE: guessed if guessed in _SHOWN_TYPES else _ANY_TYPE,
@@ -83,7 +83,7 @@ async def _send(request: web.Request, answer: web.StreamResponse, parts: Iterato
     try:
         part = await asyncio.to_thread(next, parts, None)
     except OSError as error:
-        raise TransientError("this face set is written anew just now: try again in a moment", retry_after=1) from error
+        raise TransientError("this face set is being written again: try again in a moment", retry_after=1) from error
     await answer.prepare(request)
     try:
         while part is not None:

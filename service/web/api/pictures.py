@@ -53,7 +53,7 @@ def picture_name(request: web.Request) -> str:
 
 
 def no_crop() -> RequestError:
-    return RequestError("there is no such crop: ask for the face again, which names its present one", status=404)
+    return RequestError("there is no such crop: the answer about the face has its present address", status=404)
 
 
 def _picture(request: web.Request, image: bytes | None, name: str) -> web.Response:

@@ -91,7 +91,7 @@ def test_a_secret_of_the_file_may_lie_in_one_beside_it(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('immich_api_key_file = "nowhere"\n', "immich_api_key_file: names a file that cannot be read"),
-        ("immich_api_key_file = 3\n", "is the path of a file"),
+        ("immich_api_key_file = 3\n", "must be the path of a file"),
         (f'immich_api_key_file = "a"\nimmich_api_key = "{KEY}"\n', "keep one of them"),
         ('immich_url_file = "a"\n', "unknown setting"),
         ("= = 3\n", "the data folder holds a settings file that is not TOML"),
@@ -357,7 +357,7 @@ def test_several_users_come_from_a_file_with_keys_or_files_of_keys_beside_it(tmp
         (f"[users.anna\napi_key = {KEY}", "is not TOML"),
         (
             f'[users.anna]\napi_key = "{KEY}"\n[users.Anna]\napi_key = "{KEY}"',
-            "users.Anna and users.anna differ in capitals",
+            "users.Anna and users.anna differ only in capitals",
         ),
         (f'[users."Zo\u00eb"]\napi_key = "{KEY}"\n[users."Zoe\u0308"]\napi_key = "{KEY}"', "encoding of accents"),
     ],

@@ -93,7 +93,7 @@ async def test_sidecars_without_pictures_are_known_by_their_place_in_our_tree(
 @pytest.mark.parametrize("place", [".", "data", "data/exports"])
 async def test_our_own_folders_are_refused(library: SyncedLibrary, place: str) -> None:
     refused = await library.run("export", "--profile", "xmp", "--merge-into", library.data.parent / place, code=3)
-    assert "where the sidecars are our own" in refused.stderr
+    assert "a folder of this program" in refused.stderr
 
 
 async def test_a_missing_folder_is_told(library: SyncedLibrary, folder: Path) -> None:

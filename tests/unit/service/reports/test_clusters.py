@@ -95,7 +95,10 @@ async def test_a_view_is_replaced_whole_and_a_foreign_folder_never(
 @pytest.mark.parametrize("place", ["album/view", "data/view", "data/exports/view", "."])
 async def test_a_view_never_lies_where_pictures_are_looked_for(synced_library: SyncedLibrary, place: str) -> None:
     root = synced_library.album.parent
-    assert "source or our own" in (await synced_library.run("clusters", "--to", root / place, code=3)).stderr
+    assert (
+        "a source or a folder of this program"
+        in (await synced_library.run("clusters", "--to", root / place, code=3)).stderr
+    )
     assert not (root / place / "manifest.json").exists()
 
 

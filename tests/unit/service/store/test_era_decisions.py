@@ -157,7 +157,7 @@ def test_an_era_that_a_later_split_parted_is_not_half_undone(library: Moderated)
 def test_what_was_decided_of_other_eras_than_those_of_now_is_not_undone(library: Moderated) -> None:
     number = change(library, eras(library)[:2], what="split")
     library.store.write_now(lambda tx: tx.execute(update(t.era_looks).values(basis="ages:2001-01-01:3-5")))
-    with pytest.raises(RequestError, match="change those instead"):
+    with pytest.raises(RequestError, match="change the present ones instead"):
         undo(library, number)
 
 

@@ -99,9 +99,9 @@ async def test_another_box_name_or_reason_under_one_key_is_another_request() -> 
     [
         ([], "name Facesets-Label once"),
         ([("Facesets-Label", "Zoe"), ("Facesets-Label", "Ben")], "name Facesets-Label once"),
-        ([("Facesets-Label", "%ff")], "Facesets-Label makes no sense"),
-        ([("Facesets-Label", "x" * 501)], "Facesets-Label makes no sense"),
-        ([("Facesets-Label", "Zoe"), ("Facesets-Reason", "%C3")], "Facesets-Reason makes no sense"),
+        ([("Facesets-Label", "%ff")], "Facesets-Label is wrong"),
+        ([("Facesets-Label", "x" * 501)], "Facesets-Label is wrong"),
+        ([("Facesets-Label", "Zoe"), ("Facesets-Reason", "%C3")], "Facesets-Reason is wrong"),
     ],
     ids=["none", "two", "no UTF-8", "long", "half a letter"],
 )

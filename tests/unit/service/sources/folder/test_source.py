@@ -502,7 +502,7 @@ async def test_a_file_that_changes_while_it_is_read_is_left_for_later(album: Alb
     path = album.put("a.jpg", bytes(900_000))
     one = (await album.listed()).assets["a.jpg"]
     path.write_bytes(bytes(899_999) + b"x")
-    with pytest.raises(ItemError, match="changing") as error:
+    with pytest.raises(ItemError, match="being changed") as error:
         await album.source.fetch(one, tmp_path / "staging")
     assert error.value.reason == "changing"
     assert not any((tmp_path / "staging").glob("*"))

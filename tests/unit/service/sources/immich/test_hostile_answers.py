@@ -214,7 +214,7 @@ async def test_an_answer_of_any_size_takes_a_bounded_part_of_memory(packing: str
             assert tracemalloc.get_traced_memory()[1] < 4 * ANSWER_BYTES
         finally:
             tracemalloc.stop()
-    assert "MiB" in str(caught.value) or "not asked for" in str(caught.value)
+    assert "MiB" in str(caught.value) or "not requested" in str(caught.value)
 
 
 async def test_people_without_end_are_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
