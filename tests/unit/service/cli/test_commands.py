@@ -511,7 +511,7 @@ async def test_a_token_file_that_holds_no_token_is_told_or_made_anew(synced: Jou
         service.signal(signal.SIGTERM)
     assert await ended(service, 30) == code, service.stderr[-3000:]
     if code:
-        assert f"{file} holds no token of 16 characters: delete it, and one is made" in service.stderr
+        assert f"{file} holds no token of 16 characters: delete it, and the next start makes one" in service.stderr
 
 
 async def test_an_address_that_is_taken_or_none_is_told(synced: Journey, embedder_url: str) -> None:
