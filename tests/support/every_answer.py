@@ -58,6 +58,7 @@ async def every_answer(reads: LibraryReads, about: Everything, faces: Collection
     found["labels"] = dict(sorted((await reads.labels(about.numbers)).items()))
     found["covers"] = dict(sorted((await reads.covers(about.numbers)).items()))
     found["sources"] = await reads.sources()
+    found["source names"] = await reads.source_names()
     for number in about.numbers:
         await _ask_about(found, reads, number)
     for face in about.face_ids if faces is None else faces:

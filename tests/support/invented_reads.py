@@ -83,6 +83,7 @@ def no_answers() -> KeptAnswers:
 USERS_READS = (
     "identities", "labels", "covers", "survivor", "identity", "faces", "eras", "nearest", "figures", "together", "face",
     "search", "crop", "thumbnail", "has_picture", "sources",
+    "source_names",
 )  # fmt: skip
 """The calls that a user may make."""
 
@@ -136,6 +137,7 @@ def invented_reads() -> LibraryReads:
         planned_set=_always(examples.PLANNED_SET),
         ledger=_always(examples.LEDGER),
         sources=_always(examples.SOURCES),
+        source_names=_always(tuple(one.counts.name for one in examples.SOURCES.sources)),
         settings=_always(examples.SETTINGS),
         storage=_always(examples.STORAGE),
         failures=_always(examples.FAILURES),

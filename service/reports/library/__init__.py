@@ -68,6 +68,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         facesets_of=exported.of_one,
         ledger=facesets.ledger,
         sources=service.sources,
+        source_names=service.source_names,
         settings=service.settings,
         storage=StorageReads(store, settings).answer,
         failures=service.failures,

@@ -48,6 +48,9 @@ class ServiceReads:
             )
         )
 
+    async def source_names(self) -> tuple[str, ...]:
+        return tuple(source.name for source in await self._store.read(folders.stored_sources))
+
     async def settings(self) -> shown.SettingsAnswer:
         return shown.SettingsAnswer(settings=settings_in_force(self._settings))
 

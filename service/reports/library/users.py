@@ -59,6 +59,7 @@ def user_reads(store: Reader, settings: Settings, board: ProgressBoard) -> Libra
     figures = KnownFigures(store)
     identities = IdentityReads(store, settings, figures, Proposals(store, settings, figures))
     faces = FaceReads(store, figures, settings.base_path)
+    service = ServiceReads(store, settings, board, figures)
     seen = _SeenAnswers(store, identities, faces, PictureReads(settings.data_dir / CROPS_FOLDER))
     return LibraryReads(
         identities=identities.page,
@@ -95,7 +96,8 @@ def user_reads(store: Reader, settings: Settings, board: ProgressBoard) -> Libra
         facesets_of=_refused("the list of a person's face sets"),
         planned_set=_refused("the plan of a face set"),
         ledger=_refused("the export ledger"),
-        sources=ServiceReads(store, settings, board, figures).sources,
+        sources=service.sources,
+        source_names=service.source_names,
         settings=_refused("the list of settings"),
         storage=_refused("the report on storage"),
         failures=_refused("the list of failures"),

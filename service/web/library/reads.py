@@ -99,6 +99,7 @@ class LibraryReads:
     planned_set: Callable[[int, PlannedSetQuery], Awaitable[PlannedSet]]
     ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]
     sources: Callable[[], Awaitable[SourcesAnswer]]
+    source_names: Callable[[], Awaitable[tuple[str, ...]]]
     settings: Callable[[], Awaitable[SettingsAnswer]]
     storage: Callable[[], Awaitable[StorageAnswer]]
     failures: Callable[[FailuresQuery], Awaitable[FailuresAnswer]]

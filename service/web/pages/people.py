@@ -73,7 +73,7 @@ async def show_people(request: web.Request) -> web.StreamResponse:
         "people": found.identities,
         "total": found.total,
         "next": None if found.next is None else str(request.rel_url.update_query(cursor=found.next)),
-        "sources": [one.counts.name for one in (await library.sources()).sources],
+        "sources": await library.source_names(),
         "is_filtered": bool(query.q or query.source or query.show != "all"),
         "shown": shown,
         "sorts": SORTS,

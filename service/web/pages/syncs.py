@@ -71,7 +71,7 @@ async def show_syncs(request: web.Request) -> web.StreamResponse:
         "running": next((job for job in jobs.jobs if job.outcome is None), None),
         "reasons": failed.by_reason,
         "failed": sum(one.count for one in failed.by_reason),
-        "sources": [one.counts.name for one in (await library.sources()).sources],
+        "sources": await library.source_names(),
         "notice": NOTICES.get(query.notice, ""),
         "kinds": KINDS,
         "place": PLACE,

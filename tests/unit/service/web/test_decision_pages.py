@@ -380,3 +380,11 @@ async def test_a_page_asks_the_database_as_often_for_many_entries_as_for_few(fil
                     await browser.page(path + query)
                 counts.append(len(sent))
             assert counts[0] == counts[1], (path, counts)
+
+
+async def test_the_page_of_people_counts_no_pictures_of_sources(filled: Store, tmp_path: Path) -> None:
+    async with browsing(filled, tmp_path) as browser:
+        with counted_statements(filled) as sent:
+            page = await browser.page("/people")
+    assert "<option>scans</option>" in page
+    assert not [statement for statement in sent if "is_wanted" in statement]
