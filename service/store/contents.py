@@ -1,17 +1,19 @@
 """Contents (pictures by hash), and the faces found in them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, exists, insert, select, true, update
+from sqlalchemy import Connection, delete, exists, insert, or_, select, true, update
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.wire import FaceAnswer
 from service.store import failures
+from service.store.change_tracking import OF_NOBODY, renewing
 from service.store.chunks import chunks
 from service.store.embedding_work import Recipe
 from service.store.forgotten import forgotten_in
@@ -25,6 +27,7 @@ from service.store.tables import (
     erased_pictures,
     faces,
     fingerprints,
+    memberships,
     vectors,
 )
 from service.store.upsert import upsert
@@ -60,7 +63,8 @@ _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 def record_alias(tx: Connection, fingerprint: str, sha256: str) -> None:
     """Store another fingerprint of bytes that are already known."""
-    _link(tx, fingerprint, sha256)
+    with _shown_with(tx, fingerprint, sha256):
+        _link(tx, fingerprint, sha256)
     failures.clear(tx, failures.EMBED, fingerprint)
     failures.clear_places(tx, fingerprint)
 
@@ -86,6 +90,16 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> int
     if any(found.faces[index].crop_file is not None for index in gone):  # forgotten since its crop was written
         upsert(tx, erased_pictures, [{"sha256": found.sha256}])
     found = replace(found, faces=tuple(face for index, face in enumerate(found.faces) if index not in gone))
+    with _shown_with(tx, found.fingerprint, found.sha256):
+        _record_picture(tx, found, now)
+        new = _record_faces(tx, found)
+    failures.clear(tx, failures.EMBED, found.fingerprint)
+    failures.clear_places(tx, found.fingerprint)
+    return new
+
+
+def _record_picture(tx: Connection, found: EmbeddedContent, now: datetime) -> None:
+    """Store a picture, which contents it is for its assets, and that it is embedded."""
     upsert(
         tx,
         contents,
@@ -118,10 +132,16 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> int
             }
         ],
     )
-    new = _record_faces(tx, found)
-    failures.clear(tx, failures.EMBED, found.fingerprint)
-    failures.clear_places(tx, found.fingerprint)
-    return new
+
+
+@contextmanager
+def _shown_with(tx: Connection, fingerprint: str, sha256: str) -> Iterator[None]:
+    """Let writes about a picture renew what readers keep of people only where one is shown with it, before or now."""
+    before = select(assets.c.content).where(assets.c.fingerprint == fingerprint)
+    pictures = or_(faces.c.sha256 == sha256, faces.c.sha256.in_(before))
+    has_members = tx.scalar(select(exists().where(pictures, memberships.c.face_id == faces.c.face_id)))
+    with renewing(tx, None if has_members else OF_NOBODY):
+        yield
 
 
 def _sides(boxes: tuple[Box, ...] | None) -> list[list[float]] | None:

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from immich_facesets.moderation.constraints import Constraints
+from service.store.change_tracking import MOVED_FACES, renewing
 from service.store.chunks import chunks
 from service.store.tables import era_faces, eras, identities, memberships, people
 from service.store.upsert import upsert
@@ -46,24 +47,26 @@ def follow_settings(tx: Connection, decided: Constraints, now: Any) -> None:
 def write_members(
     tx: Connection, owners: Mapping[int, int | None], distances: Mapping[int, float], how: Mapping[int, str]
 ) -> None:
-    """Write the identity of each of these faces (None: of none); of those that have one, the distance and how it joined."""
-    for leaves in chunks([face_id for face_id, number in owners.items() if number is None]):
-        tx.execute(delete(memberships).where(memberships.c.face_id.in_(leaves)))
-    upsert(
-        tx,
-        memberships,
-        [
-            {
-                "face_id": face_id,
-                "identity": number,
-                "distance": distances[face_id],
-                "how": how[face_id],
-                "confidence": None,
-            }
-            for face_id, number in owners.items()
-            if number is not None
-        ],
-    )
+    """
+    Write the identity of each of these faces, which had another one before (None: of none).
+
+    Of those that have one, the distance and how it joined are written, too.
+    """
+    joined = [
+        {
+            "face_id": face_id,
+            "identity": number,
+            "distance": distances[face_id],
+            "how": how[face_id],
+            "confidence": None,
+        }
+        for face_id, number in owners.items()
+        if number is not None
+    ]
+    with renewing(tx, MOVED_FACES):
+        for leaves in chunks([face_id for face_id, number in owners.items() if number is None]):
+            tx.execute(delete(memberships).where(memberships.c.face_id.in_(leaves)))
+        upsert(tx, memberships, joined)
 
 
 def attach_to(tx: Connection, attached: Mapping[tuple[str, str], int]) -> None:

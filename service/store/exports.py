@@ -9,6 +9,7 @@ from sqlalchemy import Column, Connection, and_, case, delete, select, update
 
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.faces import Box, Face, Measures
+from service.store.change_tracking import OF_NOBODY, renewing
 from service.store.chunks import chunks
 from service.store.decisions import constraints_now
 from service.store.ledger import write_ledger
@@ -215,16 +216,13 @@ def places(tx: Connection, space: str, identity: int | None = None) -> dict[str,
 
 def record_phash(tx: Connection, hashes: Sequence[tuple[int, str]]) -> None:
     """Store the perceptual hashes of crops: (face id, hex)."""
-    for face_id, phash in hashes:
-        tx.execute(update(crops).where(crops.c.face_id == face_id).values(phash=phash))
+    with renewing(tx, OF_NOBODY):
+        for face_id, phash in hashes:
+            tx.execute(update(crops).where(crops.c.face_id == face_id).values(phash=phash))
 
 
 def crop_facts(tx: Connection, face_ids: Sequence[int], key: str | None) -> dict[int, bytes]:
-    """
-    Return what the detector saw in the finished crops of these faces, by face id, where the key is this one.
-
-    ``key`` None: whatever it is.
-    """
+    """Return what the detector saw in the finished crops of these faces, by face id; ``key``: where it is this one, if any."""
     is_wanted = () if key is None else (crops.c.check_key == key,)
     found: dict[int, bytes] = {}
     for some in chunks(face_ids):
@@ -239,9 +237,9 @@ def crop_facts(tx: Connection, face_ids: Sequence[int], key: str | None) -> dict
 
 def record_crop_facts(tx: Connection, face_id: int, *, key: str, seen: bytes) -> None:
     """Store what the detector saw in a finished crop, so that it looks once; a verdict without facts is replaced."""
-    tx.execute(
-        update(crops).where(crops.c.face_id == face_id).values(check_key=key, seen=seen, verdict=None, painted=None)
-    )
+    facts = {"check_key": key, "seen": seen, "verdict": None, "painted": None}
+    with renewing(tx, OF_NOBODY):
+        tx.execute(update(crops).where(crops.c.face_id == face_id).values(**facts))
 
 
 def crops_without_hash(tx: Connection, space: str) -> list[tuple[Face, StoredCrop]]:

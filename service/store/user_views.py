@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from immich_facesets.dates import EVIDENCE
-from service.store.change_tracking import VERSION, VERSION_OF_ASSETS
+from service.store.change_tracking import VERSION_FACTS
 from service.store.named_values import THRESHOLDS
 from service.store.spaces import SPACE_IN_USE
 from service.store.tables import metadata
@@ -131,7 +131,7 @@ CUTS: Mapping[str, Cut] = {
     ),
     # Their effect on identities is needed, and never shown as a decision.
     "decisions": Cut(_WHOLE, {"made_by": "''", "reason": "''", "uid": "NULL", "batch": "NULL", "members": "NULL"}),
-    "facts": Cut(f"it.name IN ('{SPACE_IN_USE}', '{THRESHOLDS}', '{VERSION}', '{VERSION_OF_ASSETS}')"),
+    "facts": Cut(f"it.name IN {(SPACE_IN_USE, THRESHOLDS, *VERSION_FACTS)}"),
     **dict.fromkeys(
         (
             "era_looks",

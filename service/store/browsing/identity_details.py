@@ -15,7 +15,7 @@ from service.store.browsing.identity_lists import (
     questions_about,
     shown_labels,
 )
-from service.store.browsing.kept import Kept, Now
+from service.store.browsing.kept import Kept, Now, about_people
 from service.store.browsing.slices import Page, Slice, page_of
 from service.store.browsing.standing import faces_at, standing
 from service.store.chunks import chunks
@@ -114,6 +114,7 @@ def survivor(tx: Connection, number: int, kept: Kept | None = None) -> int | Non
     return number if is_there and number not in state.effect.forgotten else None
 
 
+@about_people
 def eras_of(tx: Connection, number: int) -> list[EraRow]:
     """Return the eras of an identity, earliest first."""
     counted = (
@@ -147,6 +148,7 @@ def eras_of(tx: Connection, number: int) -> list[EraRow]:
     ]
 
 
+@about_people
 def examples_of_eras(tx: Connection, number: int, most: int) -> dict[str, tuple[tuple[int, str], ...]]:
     """Return some faces of each era of an identity, spread over all that have a crop: ids with the files of the crops."""
     rows: Any = tx.execute(
@@ -171,6 +173,7 @@ def companions(tx: Connection, number: int, part: Slice, kept: Kept) -> Page[Com
     return page_of(found, lambda one: (-float(one.pictures), one.number), part)
 
 
+@about_people
 def _pictures_together(tx: Connection, number: int) -> tuple[tuple[int, int], ...]:
     """Return the other identities in the pictures of an identity, each with the number of those pictures."""
     mine, theirs, other = faces.alias(), faces.alias(), memberships.alias()
@@ -219,6 +222,7 @@ def _ways(tx: Connection, number: int) -> dict[str, int]:
     return {way: int(count) for way, count in rows}
 
 
+@about_people
 def _sources(tx: Connection, number: int) -> dict[str, int]:
     rows: Any = tx.execute(
         select(assets.c.source, func.count(faces.c.face_id.distinct()))

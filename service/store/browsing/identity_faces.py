@@ -12,7 +12,7 @@ from immich_facesets.dates import EVIDENCE
 from immich_facesets.faces import Face
 from immich_facesets.moderation.requests import FaceSelection
 from immich_facesets.quality.score import quality
-from service.store.browsing.kept import Kept
+from service.store.browsing.kept import Kept, about_people
 from service.store.browsing.slices import Key, Page, Slice, cut_page, page_of
 from service.store.browsing.summaries import Signature, signatures
 from service.store.chunks import chunks
@@ -75,6 +75,7 @@ class BrowsedFace:
         return min((place.taken for place in self.places if place.taken), default="")
 
 
+@about_people
 def count_faces(tx: Connection, wanted: FaceSelection) -> int:
     """Return how many members of an identity are within the limits."""
     return tx.scalar(members_within(wanted, func.count())) or 0
@@ -118,6 +119,7 @@ class _Ordered:
         return key.decode() if isinstance(key, bytes) else float(key), int(self.numbers[row])
 
 
+@about_people
 def _ordered(tx: Connection, wanted: FaceSelection, sort: ColumnSort) -> _Ordered:
     columns: Mapping[str, Any] = {
         "distance": memberships.c.distance,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, cast, func, select
 
 from service.store.browsing.identity_faces import earliest_date
+from service.store.browsing.kept import about_people
 from service.store.tables import faces, memberships
 
 BIN_WIDTH = 0.02
@@ -25,6 +26,7 @@ class IdentityFigures:
     distances: tuple[int, ...]
 
 
+@about_people
 def identity_figures(tx: Connection, number: int) -> IdentityFigures:
     """Return the figures of an identity; all are 0 where it has no faces."""
     dated = (

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, exists, func, select
 from immich_facesets.facesets.minors import is_under_age
 from immich_facesets.names import name_key
 from service.store.browsing.exported import exported_numbers
-from service.store.browsing.kept import Kept, Now
+from service.store.browsing.kept import Kept, Now, about_people
 from service.store.browsing.slices import Key, Page, Slice, page_of
 from service.store.browsing.standing import Standing, faces_at, standing
 from service.store.browsing.summaries import Summary, signatures
@@ -165,12 +165,17 @@ class _Known:
 def _everybody(now: Now) -> list[_Known]:
     """Return every identity with faces that lists may show."""
     state, names, members = now.read(standing), now.read(shown_labels), now.read(signatures)
-    rows: Any = now.tx.execute(select(identities))
     return [
         _Known(_entry(row, names, state, members[row.number][0]), row.created_at, _key_of(names.get(row.number)))
-        for row in rows
+        for row in now.read(_rows)
         if row.number in members and row.number not in state.hidden
     ]
+
+
+def _rows(tx: Connection) -> list[Any]:
+    """Return what lists show of the row of each identity."""
+    shown = ("number", "origin", "is_locked", "never_export", "created_at")
+    return list(tx.execute(select(*(identities.c[name] for name in shown))))
 
 
 def _filtered(now: Now, wanted: IdentityFilter) -> list[ListedIdentity]:
@@ -215,6 +220,7 @@ def known_births(now: Now) -> dict[int, str]:
     return {number: date for number, date in found.items() if date is not None}
 
 
+@about_people
 def identities_from(tx: Connection, source: str) -> frozenset[int]:
     """Return the identities that are in a picture of this user or folder."""
     is_from = exists().where(

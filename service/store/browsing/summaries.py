@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from immich_facesets.dates import EVIDENCE
+from service.store.change_tracking import Versions
 from service.store.chunks import chunks
 from service.store.tables import assets, crops, faces, memberships, vectors
 
@@ -25,15 +26,16 @@ class Summary:
     """
     ``cover``: the member nearest to the others that has a crop, None without one.
 
-    ``days``: the first and the last date (ISO) that the pictures state, "" without any, as they were at the version
-    ``assets`` of the assets.
+    ``days``: the first and the last date (ISO) that the pictures state, "" without any. ``at_cover`` and ``at_days``: the
+    versions that these two were read at, of the tables beside the members on which they depend.
     """
 
     signature: Signature
     pictures: int
-    cover: int | None
-    days: tuple[str, str]
-    assets: str | None
+    cover: int | None = None
+    days: tuple[str, str] = ("", "")
+    at_cover: tuple[str | None, ...] = ()
+    at_days: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,26 +63,26 @@ def signature_of(face: Any) -> tuple[Any, ...]:
 
 
 def summaries(
-    tx: Connection, current: Mapping[int, Signature], known: Mapping[int, Summary], assets_version: str | None
+    tx: Connection, current: Mapping[int, Signature], known: Mapping[int, Summary], versions: Versions
 ) -> dict[int, Summary]:
     """
     Return the summary of each of these identities, by their signatures now.
 
-    ``known`` ones are read again if they changed. Their days alone are, if it was the assets that changed.
+    ``known`` ones are read again if they changed. Their covers alone are, if distances or crops changed, and their days
+    alone, if assets did. Faces that moved from one identity to another changed the signatures of these two.
     """
     found = {number: known[number] for number, is_now in current.items() if _is_valid(known.get(number), is_now)}
     for some in chunks(sorted(current.keys() - found.keys())):
-        pictures, covers = dict(_pictures(tx, some)), dict(_covers(tx, some))
-        for number in some:
-            found[number] = Summary(current[number], pictures[number], covers.get(number), ("", ""), None)
-    undated = [
-        number
-        for number, one in found.items()
-        if one.assets != assets_version or not _is_valid(known.get(number), one.signature)
-    ]
+        found |= {number: Summary(current[number], pictures) for number, pictures in _pictures(tx, some)}
+    at_cover = (versions.get(memberships.name), versions.get(crops.name))
+    at_days = (versions.get(assets.name),)
+    uncovered = sorted(number for number, one in found.items() if one.at_cover != at_cover)
+    covers = {number: face for some in chunks(uncovered) for number, face in _covers(tx, some)}
+    found |= {number: replace(found[number], cover=covers.get(number), at_cover=at_cover) for number in uncovered}
+    undated = [number for number, one in found.items() if one.at_days != at_days]
     days = days_of(tx, undated)
     return found | {
-        number: replace(found[number], days=days.get(number, ("", "")), assets=assets_version) for number in undated
+        number: replace(found[number], days=days.get(number, ("", "")), at_days=at_days) for number in undated
     }
 
 

@@ -308,7 +308,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     standing.standing: (),
     summaries.mean_vectors: ({1: (1, 1, 1, 1)}, {}),
     summaries.signatures: (),
-    summaries.summaries: ({1: (1, 1, 1, 1)}, {}, None),
+    summaries.summaries: ({1: (1, 1, 1, 1)}, {}, {}),
     summaries.vector_of: (1,),
 }
 """Every query of the store, with its arguments for the space in use."""
@@ -326,7 +326,7 @@ PARTS = {
 } | {
     "database_bytes",
     "read_state",
-    "read_version",
+    "read_versions",
     "data_folder",
     "read_scope",
     "read_last_complete_sync",
@@ -367,7 +367,7 @@ OF_ANOTHER = {
 """The queries that concern another space, too."""
 
 CHANGES = {
-    "forget mark has_changed delete_others claim_data_folder add_folder forget_removed remove_source replace_hints record_moves upsert",
+    "forget mark has_changed renewing reading note_read delete_others claim_data_folder add_folder forget_removed remove_source replace_hints record_moves upsert",
     "move_links move_former_members",
     "remember_members remember_left_behind forget_returned record_dissolved",
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
