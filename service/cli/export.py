@@ -79,7 +79,9 @@ def _require_mergeable(profile: str | None, to: Path | None, people: Sequence[st
     if profile != XMP.name:
         raise RequestError(f"--merge-into needs --profile {XMP.name}")
     if to is not None:
-        raise RequestError("--to and --merge-into exclude each other: the first writes new files, the second changes existing ones")
+        raise RequestError(
+            "--to and --merge-into exclude each other: the first writes new files, the second changes existing ones"
+        )
     if people:
         raise RequestError(f"{XMP.name} is about whole libraries: leave --person out")
 

@@ -1,9 +1,9 @@
 """
 Random tokens in the database that change whenever data changes: one for syncs, and a version of each table for readers.
 
-The token of the state is renewed in every transaction with a statement that wrote a row, whatever it wrote. Exempt are tables that only log events or questions, statements marked as bookkeeping (``BOOKKEEPING``), and
-writes derived from other state (``consequences``). A statement that was not considered here causes at most a sync without
-work; no change is missed.
+The token of the state is renewed in every transaction with a statement that wrote a row, whatever it wrote. Exempt are tables
+that only log events or questions, statements marked as bookkeeping (``BOOKKEEPING``), and writes derived from other state
+(``consequences``). A statement that was not considered here causes at most a sync without work; no change is missed.
 
 Readers keep what they read by the versions of the tables that their statements name (`service.store.browsing.kept`). Derived
 writes renew these, too. They are read with the data in one snapshot, so that equal versions are equal data, whichever process
