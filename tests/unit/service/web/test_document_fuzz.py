@@ -195,7 +195,7 @@ MANY = 5_000
 
 
 def test_no_answer_breaks_the_document(tmp_path: Path) -> None:
-    check_document(tmp_path, 300)
+    check_document(tmp_path, 400)
 
 
 @pytest.mark.slow
