@@ -213,8 +213,10 @@ def refuse_impossible(scope: Scope, owners: Owners, after: Constraints, *, even_
 
     Pairs of faces that an identity has already are not counted.
     """
-    before = _twice(scope, scope.owners, after)
-    pairs = {key: faces for key, faces in _twice(scope, owners, after).items() if key not in before}
+    pairs = _twice(scope, owners, after)
+    if pairs:
+        before = _twice(scope, scope.owners, after)
+        pairs = {key: faces for key, faces in pairs.items() if key not in before}
     if pairs:
         faces = sorted(face_id for several in pairs.values() for face_id in several)
         numbers = sorted({number for number, _ in pairs})
@@ -239,9 +241,14 @@ def refuse_impossible(scope: Scope, owners: Owners, after: Constraints, *, even_
 def _twice(scope: Scope, owners: Owners, after: Constraints) -> dict[tuple[int, str], list[int]]:
     """Return the faces of each identity that are together in one picture that may not hold a person twice."""
     may_repeat = repeated_pictures(scope.faces, after)
-    found: dict[tuple[int, str], list[int]] = {}
-    for face_id, number in owners.items():
-        picture = scope.faces[face_id].ref.sha256
-        if number is not None and picture not in may_repeat:
-            found.setdefault((number, picture), []).append(face_id)
-    return {key: faces for key, faces in found.items() if len(faces) > 1}
+    places = Counter(
+        (number, picture)
+        for face_id, number in owners.items()
+        if number is not None and (picture := scope.faces[face_id].ref.sha256) not in may_repeat
+    )
+    found: dict[tuple[int, str], list[int]] = {key: [] for key, count in places.items() if count > 1}
+    for face_id, number in owners.items() if found else ():
+        key = (number, scope.faces[face_id].ref.sha256)
+        if number is not None and key in found:
+            found[number, key[1]].append(face_id)
+    return found

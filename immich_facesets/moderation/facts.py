@@ -99,7 +99,8 @@ class Facts:
 
     def members(self, number: int) -> tuple[KnownFace, ...]:
         """Return the faces of an identity, by id."""
-        return tuple(face for _, face in sorted(self.faces.items()) if face.identity == number)
+        found = (face for face in self.faces.values() if face.identity == number)
+        return tuple(sorted(found, key=lambda face: face.face_id))
 
     def find(self, chosen: Iterable[Chosen]) -> tuple[KnownFace, ...]:
         """Return the faces that a request names, each once, by id; ``RequestError`` (404) with those that are not there."""

@@ -90,7 +90,10 @@ def facts_with(new: Mapping[int, Record], facts: Facts) -> Facts:
     owners = owners_after(_scope(facts), after)
     owners |= _arrived_since(list(new.values()), records, facts, owners, after)
     owners |= dict.fromkeys(_freed(list(new.values()), records, facts, after))
-    faces = {face_id: replace(face, identity=owners[face_id]) for face_id, face in facts.faces.items()}
+    faces = {
+        face_id: face if face.identity == owners[face_id] else replace(face, identity=owners[face_id])
+        for face_id, face in facts.faces.items()
+    }
     numbers = {number for number in owners.values() if number is not None}
     said = (one.decision for one in new.values())
     numbers |= {one.identity for one in said if isinstance(one, Label | ReferencePicture)}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select, update
 
 from immich_facesets.moderation.constraints import Constraints
 from service.store.change_tracking import MOVED_FACES, renewing
@@ -30,7 +30,7 @@ def follow_settings(tx: Connection, decided: Constraints, now: Any) -> None:
         wanted.setdefault(number, {})["profiles_off"] = list(off)
     for number, cover in decided.covers.items():
         wanted.setdefault(number, {})["cover"] = None if cover is None else msgspec.to_builtins(cover)
-    known = {row.number: row for row in tx.execute(select(identities))}
+    known = _rows_to_compare(tx, wanted.keys() | decided.strangers | decided.merged.keys())
     for number in {*decided.strangers, *decided.merged, *known}:
         ours = {"is_stranger": number in decided.strangers, "merged_into": decided.merged.get(number)}
         wanted.setdefault(number, {}).update(ours)
@@ -42,6 +42,13 @@ def follow_settings(tx: Connection, decided: Constraints, now: Any) -> None:
         differs = {name: value for name, value in values.items() if row is None or getattr(row, name) != value}
         if differs and (row is not None or number in decided.merged):
             tx.execute(update(identities).where(identities.c.number == number).values(**differs))
+
+
+def _rows_to_compare(tx: Connection, numbers: Iterable[int]) -> dict[int, Any]:
+    """Return the rows of these identities, and of all strangers and merged ones: others have nothing that decisions set."""
+    one_of: list[ColumnElement[bool]] = [identities.c.number.in_(some) for some in chunks(sorted(numbers))]
+    one_of.append(or_(identities.c.is_stranger.is_(True), identities.c.merged_into.is_not(None)))
+    return {row.number: row for some in one_of for row in tx.execute(select(identities).where(some))}
 
 
 def write_members(

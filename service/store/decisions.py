@@ -205,6 +205,7 @@ class Finder:
         self._space = space
         self._places: dict[str, list[tuple[int, Box]]] = {}
         self._found: dict[FaceRef, int | None] = {}
+        self._unread = set[str]()
         self.add(sha256s)
 
     def add(self, sha256s: Iterable[str]) -> None:
@@ -220,12 +221,21 @@ class Finder:
             for row in rows:
                 self._places[row.sha256].append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
 
+    def know(self, known: Mapping[FaceRef, int]) -> None:
+        """Note faces by their own places. The others in their contents are read when one is looked for."""
+        self._found |= known
+        self._unread |= {ref.sha256 for ref in known} - self._places.keys()
+
     def __call__(self, ref: FaceRef) -> int | None:
-        """Return the face at a reference; None where there is none, or its content was not read."""
+        """Return the face at a reference; None where there is none, or its content is not among those to be read."""
+        if ref in self._found:
+            return self._found[ref]
+        if ref.sha256 in self._unread:
+            self.add(self._unread)
+            self._unread = set()
         places = self._places.get(ref.sha256)
         if not places:
             return None
-        if ref not in self._found:
-            overlap, face_id = max((ref.box.iou(box), -face) for face, box in places)
-            self._found[ref] = -face_id if overlap >= SAME_FACE_IOU else None
+        overlap, face_id = max((ref.box.iou(box), -face) for face, box in places)
+        self._found[ref] = -face_id if overlap >= SAME_FACE_IOU else None
         return self._found[ref]

@@ -180,7 +180,7 @@ def facts_of(
     """Return the facts about these identities and faces; ``resolve``: for all contents to which references lead."""
     wanted = sorted(set(numbers))
     everybody = {**found, **_faces(tx, space, memberships.c.identity, wanted)}
-    resolve.add(face.ref.sha256 for face in everybody.values())
+    resolve.know({face.ref: face.face_id for face in everybody.values()})
     decided = constraints_of(records.values(), resolve)
     shown = labels(tx)
     return Facts(
