@@ -115,7 +115,7 @@ async def test_programs_that_are_written_say_what_they_are_for_and_others_how_to
     told = text_of(page)
     assert "40 faces each, 768 pixels" in told
     assert PROFILE_WORDS["kohya"].purpose in page
-    assert "11 other forms can be written" in told
+    assert "11 other export profiles can be written" in told
     assert "FACESETS_EXPORT_PROFILES" in page
 
 
