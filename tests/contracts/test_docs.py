@@ -39,7 +39,7 @@ DOCUMENTS = (
     *sorted(GUIDES.glob("*.md")),
 )
 TABLES: dict[str, type[BaseSettings]] = {"settings": Settings, "embedder settings": EmbedderSettings}
-README_LINES = 150
+README_LINES = 130
 SENTENCE_WORDS = 25
 
 every_document = pytest.mark.parametrize(
