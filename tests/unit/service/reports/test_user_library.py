@@ -63,7 +63,7 @@ BOTH = 4
 
 SEEN = {
     "identities", "labels", "covers", "survivor", "identity", "faces", "eras", "nearest", "figures", "together", "face",
-    "search", "crop", "thumbnail", "has_picture", "sources",
+    "search", "crop", "thumbnail", "has_picture", "sources", "source_names",
 }  # fmt: skip
 
 

@@ -38,12 +38,12 @@ BOUNDED = {
     "some", "shown", "changed",  # chunks, and parts of them
     "leaves", "{asset.source for asset in some}", "[asset.asset_id for asset in some]",  # parts of chunks
     "kept", "sources", "among",  # spaces in use; sources of the settings
-    "EVIDENCE", "select(former_members.c.sha256).where(is_wanted)",  # kinds of dates; a subquery
+    "EVIDENCE", "select(former_members.c.sha256).where(is_wanted)", "before",  # kinds of dates; subqueries
     "set(sources)", "asset_ids", "others",  # parts of chunks
     "items", "tried",  # a page of failures; the places of one picture
     "{source for source, _ in known}", "_CRASHED", "_KINDS", "reasons", "holding", "lost", "of_known", "filled",  # sources, constants, subqueries
     "numbers", "traces.numbers",  # of one person, merged ones too
-    "(GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS, _ANSWERED)", "(VERSION, VERSION_OF_ASSETS)",  # constants
+    "(GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS, _ANSWERED)", "VERSION_FACTS",  # constants
 }  # fmt: skip
 """The expressions that a statement may list."""
 
