@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from immich_facesets.dates import EVIDENCE
-from service.store.change_tracking import Versions
+from service.store.change_tracking import MOVED_FACES, Versions
 from service.store.chunks import chunks
 from service.store.tables import assets, crops, faces, memberships, vectors
 
@@ -18,6 +18,8 @@ Signature = tuple[int, int, int, int]
 """Count, highest id, sum of ids and a sum of their remainders: another set of members has another one."""
 
 _SPREAD = 1_000_003
+_WEIGHTS = 1009
+_STEPS_OF_DISTANCE = 1e9
 _ROWS_AT_ONCE = 2000
 
 
@@ -27,7 +29,8 @@ class Summary:
     ``cover``: the member nearest to the others that has a crop, None without one.
 
     ``days``: the first and the last date (ISO) that the pictures state, "" without any. ``at_cover`` and ``at_days``: the
-    versions that these two were read at, of the tables beside the members on which they depend.
+    versions that these two were read at, of the tables beside the members on which they depend. ``distances``: a sum over
+    the distances of the members at the versions ``at_distances``. Other distances have another one.
     """
 
     signature: Signature
@@ -36,6 +39,8 @@ class Summary:
     days: tuple[str, str] = ("", "")
     at_cover: tuple[str | None, ...] = ()
     at_days: tuple[str | None, ...] = ()
+    distances: int = 0
+    at_distances: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,14 +74,16 @@ def summaries(
     Return the summary of each of these identities, by their signatures now.
 
     ``known`` ones are read again if they changed. Their covers alone are, if distances or crops changed, and their days
-    alone, if assets did. Faces that moved from one identity to another changed the signatures of these two.
+    alone, if assets did. Faces that moved from one identity to another changed the signatures of these two, or, if they
+    moved back since, the distances.
     """
     found = {number: known[number] for number, is_now in current.items() if _is_valid(known.get(number), is_now)}
     for some in chunks(sorted(current.keys() - found.keys())):
         found |= {number: Summary(current[number], pictures) for number, pictures in _pictures(tx, some)}
     at_cover = (versions.get(memberships.name), versions.get(crops.name))
     at_days = (versions.get(assets.name),)
-    uncovered = sorted(number for number, one in found.items() if one.at_cover != at_cover)
+    found, moved = _with_distances(tx, found, versions)
+    uncovered = sorted(number for number, one in found.items() if one.at_cover != at_cover or number in moved)
     covers = {number: face for some in chunks(uncovered) for number, face in _covers(tx, some)}
     found |= {number: replace(found[number], cover=covers.get(number), at_cover=at_cover) for number in uncovered}
     undated = [number for number, one in found.items() if one.at_days != at_days]
@@ -84,6 +91,22 @@ def summaries(
     return found | {
         number: replace(found[number], days=days.get(number, ("", "")), at_days=at_days) for number in undated
     }
+
+
+def _with_distances(
+    tx: Connection, found: Mapping[int, Summary], versions: Versions
+) -> tuple[dict[int, Summary], set[int]]:
+    """Return these summaries with the sums of now, and the identities for which these are others than before."""
+    at_distances = (versions.get(memberships.name), versions.get(MOVED_FACES))
+    old = sorted(number for number, one in found.items() if one.at_distances != at_distances)
+    weight = memberships.c.face_id % _WEIGHTS + 1
+    total = func.sum(weight * cast(memberships.c.distance * _STEPS_OF_DISTANCE, BigInteger))
+    sums: dict[int, int] = {}
+    for some in chunks(old):
+        rows = select(memberships.c.identity, total).where(memberships.c.identity.in_(some))
+        sums |= {number: int(value) for number, value in tx.execute(rows.group_by(memberships.c.identity))}
+    new = {number: replace(found[number], distances=sums[number], at_distances=at_distances) for number in old}
+    return {**found, **new}, {number for number in old if sums[number] != found[number].distances}
 
 
 def days_of(tx: Connection, numbers: Collection[int]) -> dict[int, tuple[str, str]]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, select, true, u
 from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import Cover, FaceRef, Ignore, Lock, Merge, NeverExport, Part
 from immich_facesets.moderation.records import Author
-from immich_facesets.moderation.requests import FaceSelection, MoveFaces
+from immich_facesets.moderation.requests import FaceSelection, MoveFaces, UndoDecision
 from service.store.browsing import summaries
 from service.store.browsing.identity_details import companions, identity_details, survivor
 from service.store.browsing.identity_faces import faces_by_column
@@ -338,3 +338,14 @@ def test_the_answers_to_the_latest_questions_are_kept(filled: Store) -> None:
 
     filled.read_now(read)
     assert asked == [*range(MOST_ANSWERS + 1), 1]
+
+
+def test_a_face_that_moved_and_returned_in_between_may_be_another_cover(filled: Store) -> None:
+    kept = Kept()
+    before = everything(filled, kept)
+    moved = filled.read_now(some_of, 1)
+    made = filled.write_now(decide, [MoveFaces(faces=moved, into=2, even_if_locked=True)], BY, NOW)
+    filled.write_now(decide, [UndoDecision(decision=made.decisions[0], even_if_locked=True)], BY, NOW)
+    after = everything(filled, kept)
+    assert after == everything(filled, Kept())
+    assert after != before
