@@ -53,7 +53,6 @@ _PREFIX = "version of "
 VERSION_FACTS = tuple(sorted(_PREFIX + name for name in VERSIONED))
 """The names of the facts that hold versions."""
 
-_PICTURES = frozenset({"assets", "contents", "crops", "embeddings", "faces", "fingerprints", "vectors"})
 _WORD = re.compile(r"\w+")
 
 Versions = Mapping[str, str]
@@ -96,6 +95,10 @@ def _emptied_with(table: str) -> frozenset[str]:
         if key.column.table.name == table and key.ondelete is not None
     }
     return frozenset({table}).union(*map(_emptied_with, below)) - LOG_TABLES
+
+
+_PICTURES = frozenset({"assets", "contents", "embeddings", "fingerprints"}) | _emptied_with("faces") - {"memberships"}
+"""The tables of which rows may be about pictures that show nobody, and faces without a person."""
 
 
 @contextmanager

@@ -34,6 +34,8 @@ from service.store.tables import (
     assets,
     births,
     crops,
+    era_faces,
+    eras,
     exports,
     faces,
     identities,
@@ -349,3 +351,25 @@ def test_a_face_that_moved_and_returned_in_between_may_be_another_cover(filled: 
     after = everything(filled, kept)
     assert after == everything(filled, Kept())
     assert after != before
+
+
+def test_what_goes_with_a_face_of_nobody_is_seen_at_once(filled: Store) -> None:
+    """The picture of a face that is in an era of a person, and away from it, is read again and shows it no longer."""
+    kept = Kept()
+
+    def count(tx: Connection) -> int:
+        return tx.scalar(select(func.count()).select_from(era_faces)) or 0
+
+    def away(tx: Connection) -> None:
+        free = select(faces.c.face_id, faces.c.sha256).where(faces.c.face_id.not_in(select(memberships.c.face_id)))
+        alone = free.where(faces.c.sha256.not_in(select(faces.c.sha256).join(memberships)))
+        face, sha256 = tx.execute(alone.limit(1)).one()
+        tx.execute(insert(eras).values(identity=3, name="Away", kind="dated", made_at=NOW))
+        tx.execute(insert(era_faces).values(face_id=face, identity=3, name="Away", is_founder=True))
+        gone.append(sha256)
+
+    gone = list[str]()
+    filled.write_now(away)
+    before = filled.read_now(lambda tx: kept.at(tx).read(count))
+    filled.write_now(lambda tx: picture_read(tx, of=None, sha256=gone[0]))
+    assert filled.read_now(lambda tx: kept.at(tx).read(count)) == before - 1
