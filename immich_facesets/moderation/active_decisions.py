@@ -144,7 +144,7 @@ class ActiveDecisions:
             case Minor():
                 self.minors[decision.identity] = decision.is_on
             case Cover():
-                self.settings.covers[decision.identity] = decision.face
+                self.settings.choose_cover(decision.face, self._undone_merges.way_of(decision.face, decision.identity))
             case ReferencePicture():
                 self.references.pop(decision.digest, None)
                 self.references |= {decision.digest: decision.identity} if decision.is_on else {}
@@ -194,7 +194,7 @@ class ActiveDecisions:
             case Minor():
                 self.minors.setdefault(decision.identity, not decision.is_on)
             case Cover():
-                self.settings.covers.setdefault(decision.identity, None)
+                self.settings.clear_cover(self._undone_merges.way_of(decision.face, decision.identity))
             case Eras():
                 for number, part, shared in self._undone_merges.eras_by_person(decision):
                     era_pins.take_back(self.eras.setdefault(number, {}), part, shared)

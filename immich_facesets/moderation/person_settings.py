@@ -1,5 +1,6 @@
 """Settings of identities, as decisions set them one after the other: what follows a merge, and ends with its undo."""
 
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from immich_facesets.moderation.decisions import FaceRef, Merge, Profiles
@@ -22,6 +23,16 @@ class PersonSettings:
         now, off = {*self.profiles_off.get(decision.identity, ())}, {*decision.off}
         before = now if decision.before is None else {*decision.before}
         self.profiles_off[decision.identity] = tuple(sorted(now - (before - off) | (off - before)))
+
+    def choose_cover(self, face: FaceRef, way: Sequence[int]) -> None:
+        """Let a face represent the last of these identities; the others, through which it returned to that one, lose it."""
+        self.clear_cover(way[:-1])
+        self.covers[way[-1]] = face
+
+    def clear_cover(self, numbers: Iterable[int]) -> None:
+        """Note that a cover ended, for identities for which no earlier decision chose one."""
+        for number in numbers:
+            self.covers.setdefault(number, None)
 
     def follow(self, decision: Merge) -> None:
         """Give an identity what follows from those that are merged into it."""

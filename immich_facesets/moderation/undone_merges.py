@@ -26,11 +26,19 @@ class UndoneMerges:
         """Note that the undo of a decision is in effect: what follows is about people who are apart."""
         self._parts.pop(decision_id, None)
 
+    def way_of(self, face: FaceRef, number: int) -> tuple[int, ...]:
+        """Return the identities through which a face returned, from that one to the person whose face it is since."""
+        way = [number]
+        for into, homes in reversed(self._parts.values()):
+            if face in homes and self._followed(into) == self._followed(way[-1]):
+                way.append(homes[face])
+        return tuple(way)
+
     def by_person(self, faces: Iterable[FaceRef], number: int) -> dict[int, list[FaceRef]]:
         """Return the faces of an identity by the person to whom they returned since, or by the identity itself."""
         found: dict[int, list[FaceRef]] = {}
         for face in faces:
-            found.setdefault(self._home(face, number), []).append(face)
+            found.setdefault(self.way_of(face, number)[-1], []).append(face)
         return found
 
     def eras_by_person(self, decision: Eras) -> Iterator[tuple[int, Eras, frozenset[int]]]:
@@ -41,17 +49,11 @@ class UndoneMerges:
         """
         placed: dict[int, list[EraFace]] = {}
         for one in decision.placed:
-            placed.setdefault(self._home(one.face, decision.identity), []).append(one)
+            placed.setdefault(self.way_of(one.face, decision.identity)[-1], []).append(one)
         for number, mine in placed.items():
             others = (one for home, theirs in placed.items() if home != number for one in theirs)
             shared = _spans_of(others) if number != decision.identity else frozenset[int]()
             yield number, msgspec.structs.replace(decision, placed=tuple(mine)), shared
-
-    def _home(self, face: FaceRef, number: int) -> int:
-        for into, homes in reversed(self._parts.values()):
-            if face in homes and self._followed(into) == self._followed(number):
-                number = homes[face]
-        return number
 
 
 def _spans_of(placed: Iterable[EraFace]) -> frozenset[int]:

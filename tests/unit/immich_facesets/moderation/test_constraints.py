@@ -189,6 +189,16 @@ class TestUndo:
         assert said(*merges, included, Undo(2), Undo(1)).for_sets == {1: 1, 2: 2, 3: 3}
         assert said(*merges, included, Undo(1), Undo(2)).for_sets == {1: 1, 2: 2, 3: 3}
 
+    def test_a_cover_that_was_chosen_of_merged_people_is_of_whom_its_face_returns_to(self) -> None:
+        merges = (Merge(2, (Part(1, (face(1),)),)), Merge(3, (Part(2, (face(1), face(2))),)))
+        chosen = Cover(3, face(1))
+        assert said(*merges, chosen).covers == {3: face(1)}
+        assert said(*merges, chosen, Undo(2)).covers == {3: None, 2: face(1)}
+        assert said(*merges, chosen, Undo(2), Undo(1)).covers == {3: None, 2: None, 1: face(1)}
+        assert said(*merges, chosen, Undo(2), Undo(1), Undo(3)).covers == {3: None, 2: None, 1: None}
+        assert said(Cover(3, face(3)), *merges, Cover(3, face(1)), Undo(3)).covers == {3: face(3), 2: face(1)}
+        assert said(*merges, Cover(3, face(4)), Undo(2)).covers == {3: face(4)}
+
     def test_a_split_a_reject_and_an_ignore(self) -> None:
         demand = said(Split(1, (face(1),), 2), Undo(1))
         assert demand.must == {1: 1}

@@ -89,7 +89,7 @@ def acts(dice: random.Random) -> dict[str, Act]:
         f"{on} off for {two}": of(two, SwitchProfiles(identity=two, off=(on,))),
         f"{on} on for {one}": of(one, SwitchProfiles(identity=one, on=(on,))),
         f"never export {two}": of(two, NeverExportIdentity(identity=two)),
-        "cover p11": lambda library: of(2, ChooseCover(face=library.face("p11")))(library),
+        "cover p11": on_face("p11", lambda face: ChooseCover(face=face)),
     }
     return dict(dice.sample(sorted(found.items()), len(found)))
 
