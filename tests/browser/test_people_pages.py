@@ -41,6 +41,18 @@ async def decisions(page: Page) -> list[str]:
     return [one["kind"] for one in (await answer.json())["decisions"]]
 
 
+async def test_pictures_change_their_size_where_the_browser_keeps_nothing(filled: Store, tmp_path: Path) -> None:
+    refused = (
+        """Object.defineProperty(window, "localStorage", {get() { throw new DOMException("no", "SecurityError"); }})"""
+    )
+    async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        await guest.page.add_init_script(refused)
+        page = await signed_in(guest, listen, "/people/3")
+        await page.get_by_role("button", name="Larger faces").click()
+        await expect(page.locator("html")).to_have_attribute("data-size", "large")
+        assert guest.complaints == []
+
+
 async def test_people_are_named_one_after_the_other_by_keyboard(filled: Store, tmp_path: Path) -> None:
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await signed_in(guest, listen, "/people")

@@ -6,4 +6,13 @@
 const root = document.documentElement;
 root.classList.add("live");
 addEventListener("error", ({ target }) => target.localName === "script" && root.classList.remove("live"), true);
-root.dataset.size = localStorage.getItem("facesets-size") ?? "medium";
+root.dataset.size = keptSize() ?? "medium";
+
+/** The size that this browser keeps; null without any, and where it keeps nothing for pages. */
+function keptSize() {
+  try {
+    return localStorage.getItem("facesets-size");
+  } catch {
+    return null;
+  }
+}

@@ -216,13 +216,17 @@ document.addEventListener("click", (event) => {
   }
 });
 
-/* The size of pictures, kept in this browser */
+/* The size of pictures, kept in this browser where it keeps anything for pages (early.js) */
 
 function resize(by) {
-  const kept = SIZES.indexOf(localStorage.getItem("facesets-size") ?? "medium");
-  const size = SIZES[Math.min(SIZES.length - 1, Math.max(0, kept + by))];
-  localStorage.setItem("facesets-size", size);
+  const shown = SIZES.indexOf(document.documentElement.dataset.size ?? "medium");
+  const size = SIZES[Math.min(SIZES.length - 1, Math.max(0, shown + by))];
   document.documentElement.dataset.size = size;
+  try {
+    localStorage.setItem("facesets-size", size);
+  } catch {
+    // the size holds for this page alone
+  }
   document.dispatchEvent(new CustomEvent("resized"));
 }
 
