@@ -144,6 +144,31 @@ async def test_a_decision_far_below_keeps_the_place_and_its_undo_brings_the_face
 
 
 @pytest.mark.slow
+async def test_an_undo_brings_back_only_what_its_own_decision_took_away(crowd: Store, tmp_path: Path) -> None:
+    async with served(crowd, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await opened(guest, listen, "/people/2?sort=distance")
+        await scroll_to_the_end(page)
+        await page.evaluate("scrollTo(0, document.documentElement.scrollHeight / 2)")
+        await page.wait_for_timeout(100)
+        before = await shown(page)
+        rejected, confirmed = before[len(before) // 2], before[len(before) // 2 + 1]
+        await page.locator(f"#{rejected} a").focus()
+        await page.keyboard.press("n")
+        await expect(page.locator("#toast")).to_contain_text("no longer person 2")
+        await page.keyboard.press("u")
+        await expect(page.locator(f"#{rejected}")).to_be_visible()
+        await page.keyboard.press("u")
+        await expect(page.locator(f"#{rejected}")).to_have_count(0)
+        await page.locator(f"#{confirmed} a").focus()
+        await page.keyboard.press("c")
+        await expect(page.locator("#toast")).to_contain_text("confirmed")
+        await page.keyboard.press("u")
+        await expect(page.locator("#toast")).to_contain_text("Undone")
+        await expect(page.locator(f"#{rejected}")).to_have_count(0)
+        assert guest.complaints == []
+
+
+@pytest.mark.slow
 async def test_keys_go_on_from_the_face_that_was_left(crowd: Store, tmp_path: Path) -> None:
     async with served(crowd, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await opened(guest, listen, "/people/2?sort=distance")

@@ -1,5 +1,6 @@
 """The list of thousands of people: only those near the view are in the page, and nothing that was typed is lost."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from browsed_library import BrowsedLibrary
 from browsed_pages import browsed_store, served
 from chromium import BROWSER_TESTS, Visitor, chromium, visitor
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from sqlalchemy import insert
 
 from service.store.database import Store
@@ -174,6 +175,34 @@ async def test_who_is_named_far_below_leaves_the_list_of_those_without_a_name(cr
         await expect(page.locator("#person-650")).to_have_count(0)
         await expect(page.locator("#person-651 input[name=label]")).to_be_focused()
         assert guest.complaints == []
+
+
+async def test_a_person_who_leaves_the_list_out_of_view_keeps_neither_the_keys_nor_the_choice(tmp_path: Path) -> None:
+    answers = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answers.wait()
+        await route.continue_()
+
+    with browsed_store(tmp_path, BrowsedLibrary(sizes=(3,) * 500, named_share=0.001)) as store:
+        async with served(store, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+            page = await opened(guest, listen)
+            await page.goto(f"http://{listen}/people?sort=number&show=unnamed")
+            await scroll_to_the_end(page)
+            last = page.locator(".person").last
+            number = await last.get_attribute("id")
+            await last.locator("input[type=checkbox]").check()
+            await page.route("**/decide", late)
+            await last.locator("input[name=label]").fill("Kim")
+            await page.keyboard.press("Enter")
+            await page.evaluate("scrollTo(0, 0)")
+            await expect(page.locator(f"#{number}")).to_have_count(0)
+            answers.set()
+            await expect(page.locator("#toast")).to_contain_text("Named Kim")
+            await page.keyboard.press("?")
+            await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+            await expect(page.locator(".chosen")).not_to_contain_text("1 chosen")
+            assert guest.complaints == []
 
 
 async def test_an_undo_far_below_brings_the_person_back_to_be_named_anew(tmp_path: Path) -> None:

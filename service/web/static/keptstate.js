@@ -62,7 +62,15 @@ export function giveBack(item) {
   if (field && drafts.has(id)) field.value = drafts.get(id);
   drafts.delete(id);
   for (const form of item.querySelectorAll("[data-busy]")) delete form.dataset.busy;
-  if (left?.id === id && document.activeElement === document.body) focusWithin(item);
+  if (left?.id !== id) return;
+  if (document.activeElement === document.body) focusWithin(item);
+  else forgetFocus();
+}
+
+/** Forget the choice and the focus of an item that is gone. Text that was typed in it stays for an undo. */
+export function forgetState(id) {
+  document.getElementById(`away-${id}`)?.remove();
+  if (left?.id === id) forgetFocus();
 }
 
 /** Give the focus to the element of an item that had it. */

@@ -3,7 +3,7 @@
  * that every item stays at its place. What was chosen or typed in them, and the focus, are kept too (keptstate.js).
  */
 
-import { awayOf, boxOf, chooseAway, focusWithin, forgetFocus, giveBack, keepState, left } from "./keptstate.js";
+import { awayOf, boxOf, chooseAway, focusWithin, forgetFocus, forgetState, giveBack, keepState, left } from "./keptstate.js";
 import { morph } from "./morph.js";
 
 /** The pixels above and below the view that have their items; half of them at least. */
@@ -23,8 +23,11 @@ let usual = 0;
 let shape = "";
 /** The text of each item that is not in the page, by its id. */
 const texts = new Map();
-/** The items that the latest decision took away, each behind the id of another one, and whether it was undone. */
-let gone = { items: [], isUndone: false };
+/**
+ * The items that a decision took away, each behind the id of another one, the id of the latest such decision, and whether
+ * it was undone.
+ */
+let gone = { items: [], decision: undefined, isUndone: false };
 
 const list = () => document.querySelector("#list[data-window]");
 const inPage = () => [...(list()?.children ?? [])].filter((child) => !child.matches(".blank"));
@@ -39,7 +42,7 @@ function begin() {
   texts.clear();
   forgetFocus();
   inPage().forEach(giveBack);
-  gone = { items: [], isUndone: false };
+  gone = { items: [], decision: undefined, isUndone: false };
 }
 
 /** Choose an item, in the page or not. */
@@ -236,6 +239,7 @@ function forget(ids) {
   for (const id of ids) {
     document.getElementById(id)?.remove();
     texts.delete(id);
+    forgetState(id);
   }
 }
 
@@ -252,19 +256,20 @@ function insert(id, text, behind) {
 }
 
 /** A decision took items away, in the page or not. */
-document.addEventListener("gone", ({ detail }) => {
+document.addEventListener("gone", ({ detail: { ids, decision } }) => {
   if (!isCut()) return;
-  const known = order.filter((id) => detail.has(id));
+  const known = order.filter((id) => ids.has(id));
   if (known.length) {
     const text = (id) => texts.get(id) ?? document.getElementById(id).outerHTML;
-    gone = { items: known.map((id) => ({ id, text: text(id), behind: order[order.indexOf(id) - 1] })), isUndone: false };
+    const items = known.map((id) => ({ id, text: text(id), behind: order[order.indexOf(id) - 1] }));
+    gone = { items, decision, isUndone: false };
   }
   forget(new Set(known));
 });
 
 for (const way of ["undo", "redo"]) {
-  document.addEventListener(way, () => {
-    if (!isCut() || gone.isUndone === (way === "undo")) return;
+  document.addEventListener(way, ({ detail }) => {
+    if (!isCut() || gone.decision !== detail || gone.isUndone === (way === "undo")) return;
     gone.isUndone = way === "undo";
     if (gone.isUndone) for (const { id, text, behind } of gone.items) insert(id, text, behind);
     else forget(new Set(gone.items.map(({ id }) => id)));

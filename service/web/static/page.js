@@ -38,6 +38,9 @@ export function showToast(page) {
   toast.replaceChildren(...decided);
 }
 
+/** The id of the decision that an answer tells of; undefined without any. */
+export const decisionOf = (page) => page.querySelector("#toast input[name=decision]")?.value;
+
 /* Forms */
 
 /** How many forms are on their way, or wait for those before them. */
@@ -100,9 +103,9 @@ export function refresh(page, gone = new Set(), isLater = false) {
   const neighbours = focused ? [...following(focused), ...following(focused, "previousElementSibling")] : [];
   if (isLater && list) {
     renewLater(list, [...(page.getElementById("list")?.children ?? [])]);
-    takeAway(gone ?? new Set());
+    takeAway(gone ?? new Set(), page);
   } else {
-    if (gone) keepLoaded(list, page.getElementById("list"), fresh, gone);
+    if (gone) keepLoaded(list, page, gone);
     else delete list?.dataset.cut;
     morph(main, fresh);
   }
@@ -122,8 +125,9 @@ function renewLater(list, items) {
   }
 }
 
-function takeAway(gone) {
-  document.dispatchEvent(new CustomEvent("gone", { detail: gone }));
+/** Take the elements of these ids out of the list, as the decision that an answer tells of did. */
+function takeAway(gone, page) {
+  document.dispatchEvent(new CustomEvent("gone", { detail: { ids: gone, decision: decisionOf(page) } }));
   for (const id of gone) document.getElementById(id)?.remove();
 }
 
@@ -139,14 +143,15 @@ function announce(fields) {
   }
 }
 
-/** Add to a fresh first page what was loaded behind it. */
-function keepLoaded(list, fresh, main, gone) {
+/** Add to an answer, which is a fresh first page, what was loaded behind it. */
+function keepLoaded(list, page, gone) {
+  const [fresh, main] = ["list", "main"].map((id) => page.getElementById(id));
   if (!list?.dataset.loaded || !fresh || !main.querySelector("[data-more]")) {
     delete list?.dataset.cut;
     return;
   }
   if ("cut" in list.dataset) {
-    takeAway(gone);
+    takeAway(gone, page);
     document.dispatchEvent(new CustomEvent("renewed", { detail: { items: [...fresh.children], isLater: false } }));
   } else {
     const known = new Set([...fresh.children].map((child) => child.id));

@@ -3,7 +3,7 @@
  * then has in its queue replaces the cards that wait.
  */
 
-import { hold, openDialog, send, showToast, tell, trouble } from "./page.js";
+import { decisionOf, hold, openDialog, send, showToast, tell, trouble } from "./page.js";
 
 const cards = document.getElementById("cards");
 const left = document.getElementById("left");
@@ -68,7 +68,7 @@ async function answer(form, submitter) {
     const question = page.querySelector("[data-question]");
     if (isDone && !question) {
       follow(page);
-      const decision = page.querySelector("#toast input[name=decision]")?.value;
+      const decision = decisionOf(page);
       if (decision) byDecision.set(decision, card);
       showToast(page);
       return;
