@@ -203,13 +203,14 @@ class Publish:
         for profile in profiles:
             if profile.combine is None:
                 continue
-            if not others.has_all(profile, facts.labels, facts.profiles_off):
+            theirs = others.expected_in(profile, facts.labels, facts.profiles_off)
+            if not others.owners.keys() >= set(theirs):
                 self.counts.left.append(f"the file of everybody for {profile.name}, as others have no files there yet")
                 continue
-            theirs = [artifact for artifact in own if artifact.profile is profile]
+            of_profile = [artifact for artifact in own if artifact.profile is profile]
             try:
                 found[place_of_everybody(profile)] = await compute(
-                    everybody_with, self._tree, others, profile, theirs, self._pool.info.space
+                    everybody_with, self._tree, theirs, profile, of_profile, self._pool.info.space
                 )
             except SetupError as error:
                 self.counts.left.append(f"the file of everybody for {profile.name}, as {error}")

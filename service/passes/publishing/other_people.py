@@ -55,17 +55,17 @@ class OtherPeople:
             path for path, owner in self.owners.items() if owner == artifact.identity and _place_of(path) == place
         )
 
-    def of_profile(self, profile: FacesetProfile) -> list[str]:
-        """Return the directories of others in a profile."""
-        inside = (path for path in self.owners if _place_of(path) == profile.folder)
-        return [path for path in inside if self.owners[path] is not None and self.owners[path] not in self.people]
-
-    def has_all(
+    def expected_in(
         self, profile: FacesetProfile, labels: Mapping[int, str], profiles_off: Mapping[int, Collection[str]]
-    ) -> bool:
-        """Return whether each face set of others that has faces for swapping has a directory in such a profile."""
-        return all(
-            f"{profile.folder}/{entry['name']}" in self.owners
+    ) -> list[str]:
+        """
+        Return the directory in a profile of each listed face set of others that has faces for swapping.
+
+        ``profile``: one that calls a directory as the face set. A directory on the disk that no list has is not among them:
+        it may be of a person who must not be exported.
+        """
+        return [
+            f"{profile.folder}/{entry['name']}"
             for entry in self.entries
             if entry["identity"] not in self.people
             and _place_of(entry["directory"]) == FacesetFolder.MAIN
@@ -73,7 +73,7 @@ class OtherPeople:
             and (not profile.needs_name or entry["identity"] in labels)
             and profile.name not in profiles_off.get(entry["identity"], ())
             and entry.get("bundles", {}).get("all") is not None
-        )
+        ]
 
     def concerns(self, path: str, profiles: Iterable[FacesetProfile]) -> bool:
         """Return whether a directory is of these people and of the face sets, or of one of these profiles."""
@@ -109,14 +109,14 @@ async def directories_in_place(
 
 
 def everybody_with(
-    tree: ExportTree, others: OtherPeople, profile: FacesetProfile, own: Sequence[ExportArtifact], space: str
+    tree: ExportTree, theirs: Collection[str], profile: FacesetProfile, own: Sequence[ExportArtifact], space: str
 ) -> ExportArtifact | None:
     """
-    Return the directory about all people of a profile: of the directories of others that are there, and these ``own`` ones.
+    Return the directory about all people of a profile: of ``theirs``, the directories of others, and these ``own`` ones.
 
     None where nobody has any. Raises a ``SetupError`` where one of others is not whole. Blocks.
     """
-    found = [*own, *(_stored(tree, path, profile) for path in others.of_profile(profile))]
+    found = [*own, *(_stored(tree, path, profile) for path in theirs)]
     found.sort(key=lambda artifact: _order(object_in(artifact.manifest)))
     return form_of_everybody(profile, found, space=space)
 
