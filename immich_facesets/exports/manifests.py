@@ -21,7 +21,7 @@ SCHEMA = 1
 NO_NOTES: Mapping[str, str | None] = MappingProxyType({})
 NO_PICTURES: Mapping[int, PictureFile] = MappingProxyType({})
 Json = dict[str, Any]
-_ENTRY_KEYS = frozenset({"identity", "name", "directory"})
+_ENTRY_KINDS: Mapping[str, type] = MappingProxyType({"identity": int, "name": str, "directory": str})
 
 
 def face_file(rank: int) -> str:
@@ -144,10 +144,15 @@ def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
 
 
 def entries_of(manifest: Json) -> list[Json]:
-    """Return the entries of a manifest of the whole folder, or of a user; none of one that is no such manifest."""
+    """Return the entries of a manifest of the whole folder, or of a user; those that were damaged by hand are left out."""
     parts = (manifest.get(name) for name in ("facesets", "thin_eras", "candidates"))
     entries = [one for part in parts if isinstance(part, list) for one in part]
-    return [one for one in entries if isinstance(one, dict) and one.keys() >= _ENTRY_KEYS]
+    return [one for one in entries if isinstance(one, dict) and _is_entry(one)]
+
+
+def _is_entry(value: Json) -> bool:
+    kinds = all(isinstance(value.get(key), kind) for key, kind in _ENTRY_KINDS.items())
+    return kinds and isinstance(value.get("bundles", {}), dict)
 
 
 def user_manifest_with(user: str, facesets: Iterable[Faceset], numbers: Collection[int], previous: Json) -> bytes:

@@ -4,16 +4,19 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from faceset_builders import RULES, candidate, face, faceset, sha256, vectors
 
 from immich_facesets.exports.manifests import (
     bundle_names,
+    entries_of,
     faceset_entry,
     faceset_manifest,
     marker,
     thin_note,
     top_manifest,
     user_manifest,
+    user_manifest_with,
 )
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Check, EraYears, Faceset, FacesetFolder, Place, Verdict, digest
@@ -87,6 +90,20 @@ def test_the_clock_moves_when_facesets_thin_eras_or_the_space_change() -> None:
 def test_a_broken_manifest_on_disk_is_written_anew() -> None:
     for broken in (b"", b"{", b"[]", b'"text"', b"\xff"):
         assert top(faceset(), previous=broken) == top(faceset())
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [{"identity": "two"}, {"identity": [2]}, {"identity": None}, {"name": 2}, {"directory": None}, {"bundles": None}],
+)
+def test_an_entry_that_was_damaged_by_hand_is_left_out_of_the_next_list(damaged: dict[str, Any]) -> None:
+    whole = {"identity": 1, "name": "faceset_001", "directory": "faceset_001", "bundles": {"all": None}}
+    found = entries_of({"facesets": [whole, whole | damaged, "text"], "thin_eras": {}})
+    assert found == [whole]
+    assert json.loads(top_manifest(found, space="s", now=NOW, previous=None))["facesets"] == [whole]
+    assert json.loads(user_manifest_with("anna", [], {9}, {"facesets": [whole, whole | damaged]}))["facesets"] == [
+        whole
+    ]
 
 
 def test_the_manifest_of_a_faceset_has_the_keys_others_rely_on() -> None:
