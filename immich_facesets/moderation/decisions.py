@@ -53,8 +53,9 @@ class Merge(_DecisionBase, frozen=True, tag="merge"):
 
     From the parts follow ``label``, the name that ``into`` has from now on, instead of ``label_before``; ``cover``;
     whether it is locked (``is_locked``) and never exported (``is_hidden``); the profiles that are not written for it any
-    more (``profiles_off``). Nothing changes where they have no value. All but the name are a record of that time: what
-    follows is what the parts have, also when a decision about one of them is undone later.
+    more (``profiles_off``). Nothing changes where they have no value. They are a record of that time: what follows is what
+    the parts have, also when a decision about one of them is undone later. Of the name, this holds where it followed
+    without a choice, from the part ``label_of``.
     """
 
     into: int
@@ -65,6 +66,7 @@ class Merge(_DecisionBase, frozen=True, tag="merge"):
     is_locked: bool = False
     is_hidden: bool = False
     profiles_off: tuple[str, ...] = ()
+    label_of: int | None = None
 
 
 class Split(_DecisionBase, frozen=True, tag="split"):
@@ -344,10 +346,13 @@ def kind_of(decision: Decision) -> str:
     return str(decision.__struct_config__.tag)
 
 
+NUMBER_FIELDS = ("into", "identity", "other", "number", "origin", "label_of")
+"""The fields of decisions that hold the number of an identity."""
+
+
 def numbers_in(decision: Decision) -> frozenset[int]:
     """Return every identity number that a decision mentions."""
-    names = ("into", "identity", "other", "number", "origin")
-    found = {number for name in names if (number := getattr(decision, name, None)) is not None}
+    found = {number for name in NUMBER_FIELDS if (number := getattr(decision, name, None)) is not None}
     return frozenset(
         found | {part.number for part in getattr(decision, "parts", ())} | {*getattr(decision, "merged", ())}
     )

@@ -190,6 +190,7 @@ def _merge(decision: Merge, who: Forgotten) -> Decision:
         label=decision.label if has_label else None,
         label_before=None if who.is_name(decision.label_before) else decision.label_before,
         cover=None if decision.cover is None or who.holds(decision.cover) else decision.cover,
+        label_of=decision.label_of if has_label and decision.label_of not in who.numbers else None,
     )
 
 

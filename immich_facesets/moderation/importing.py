@@ -5,11 +5,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from immich_facesets.moderation.decisions import Decision, FaceRef, Forget, Later, Merge, Part, Split, numbers_in
+from immich_facesets.moderation.decisions import (
+    NUMBER_FIELDS,
+    Decision,
+    FaceRef,
+    Forget,
+    Later,
+    Merge,
+    Part,
+    Split,
+    numbers_in,
+)
 from immich_facesets.moderation.records import Line, Record
-
-_FIELDS = ("into", "identity", "other", "number", "origin")
-"""The fields of decisions that hold a number."""
 
 
 def shared_numbers(lines: Iterable[Line], records: Mapping[str, Record]) -> dict[int, int]:
@@ -21,7 +28,7 @@ def shared_numbers(lines: Iterable[Line], records: Mapping[str, Record]) -> dict
         pairs: list[tuple[int | None, int | None]] = []
         for there, here in ((line.members, ours.members), (_parts(line.decision), _parts(ours.decision))):
             pairs += [(one.number, other.number) for one, other in _same_parts(there, here)]
-        pairs += [(getattr(line.decision, name, None), getattr(ours.decision, name, None)) for name in _FIELDS]
+        pairs += [(getattr(line.decision, name, None), getattr(ours.decision, name, None)) for name in NUMBER_FIELDS]
         found |= {one: other for one, other in pairs if one is not None and other is not None}
     return found
 
@@ -98,7 +105,7 @@ def recorded_faces(lines: Sequence[Line]) -> dict[int, list[FaceRef]]:
 def renumbered(decision: Decision, numbers: Mapping[int, int]) -> Decision:
     """Return a decision with other numbers."""
     changes: dict[str, object] = {
-        name: numbers[number] for name in _FIELDS if (number := getattr(decision, name, None)) is not None
+        name: numbers[number] for name in NUMBER_FIELDS if (number := getattr(decision, name, None)) is not None
     }
     if isinstance(decision, Merge):
         changes["parts"] = renumbered_parts(decision.parts, numbers)

@@ -27,7 +27,13 @@ def merge(request: MergePeople, facts: Facts) -> Merge:
         is_locked=not into.is_locked and any(one.is_locked for one in parts),
         is_hidden=not into.is_hidden and any(one.is_hidden for one in parts),
         profiles_off=_profiles_off(into, parts, facts),
+        label_of=None if request.label is not None or label is None else _owner(label, parts),
     )
+
+
+def _owner(label: str, parts: list[KnownIdentity]) -> int | None:
+    """Return the part to which decisions gave a name."""
+    return next((one.number for one in parts if one.own_label == label), None)
 
 
 def _profiles_off(into: KnownIdentity, parts: list[KnownIdentity], facts: Facts) -> tuple[str, ...]:

@@ -44,8 +44,11 @@ class PersonSettings:
             if part.number in self.profiles_off:
                 off = {*self.profiles_off.get(into, ()), *self.profiles_off[part.number]}
                 self.profiles_off[into] = tuple(sorted(off))
-        if decision.label is not None:
-            self.labels[into] = decision.label
+        label = decision.label if decision.label_of is None else self.labels.get(decision.label_of, decision.label)
+        if label is not None:
+            self.labels[into] = label
+        elif decision.label is not None:
+            self.labels.setdefault(into, decision.label_before)
 
     def take_back(self, decision: Merge) -> None:
         """Clear what followed from an undone merge, where no earlier decision set it."""

@@ -356,6 +356,15 @@ class TestWhatPeopleMean:
         demand = said(*theirs, merge, *(Undo(number) for number in range(1, 5)))
         assert (demand.covers[1], demand.locks[1], demand.hidden[1], demand.profiles_off[1]) == (None, False, False, ())
 
+    def test_a_name_that_followed_a_merge_ends_with_the_naming_and_one_that_it_chose_stays(self) -> None:
+        followed = Merge(1, (Part(2),), label="Ada", label_of=2)
+        assert said(Label(2, "Ada"), followed).labels[1] == "Ada"
+        assert said(Label(2, "Ada"), followed, Undo(1)).labels[1] is None
+        assert said(Label(2, "Eva"), Label(2, "Ada", "Eva"), followed, Undo(2)).labels[1] == "Eva"
+        assert said(Label(2, "Ada"), followed, Undo(1), Undo(3)).labels[1] == "Ada"
+        assert said(followed).labels[1] == "Ada", "a name that an import gave, and no decision"
+        assert said(Label(2, "Ada"), Merge(1, (Part(2),), label="Ada"), Undo(1)).labels[1] == "Ada"
+
     def test_members_of_a_mentioned_identity_are_anchors_of_its_number(self) -> None:
         made: list[tuple[int, Decision]] = [
             (1, Label(4, "Ada")),

@@ -70,6 +70,8 @@ def test_no_kind_keeps_a_face_of_the_person_and_each_is_still_a_decision(
         (Merge(4, (Part(5, (), (("s", "p1"), ("s", "p2"))),)), Merge(4, (Part(5, (), (("s", "p2"),)),))),
         (Merge(1, (Part(5, (face(1), face(6))),), "Bob", "Ada", face(6), True), Merge(1, (Part(5, (face(6),)),))),
         (Merge(1, (Part(7, (face(6),)),)), Erased()),
+        (Merge(4, (Part(7), Part(5)), "Bob", label_of=7), Merge(4, (Part(5),), "Bob")),
+        (Merge(4, (Part(7), Part(5)), "Bob", label_of=5), Merge(4, (Part(5),), "Bob", label_of=5)),
     ],
 )
 def test_others_keep_what_was_decided_of_them(decision: Decision, left: Decision) -> None:

@@ -8,7 +8,7 @@ from decision_builders import face
 
 from immich_facesets.moderation.decisions import Merge, Part
 from immich_facesets.moderation.erasing import Forgotten, without_person
-from immich_facesets.moderation.importing import shared_numbers
+from immich_facesets.moderation.importing import renumbered, shared_numbers
 from immich_facesets.moderation.records import Line, Record
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -41,6 +41,12 @@ def known() -> Known:
 
 def test_a_line_that_was_imported_before_tells_the_numbers_of_its_parts(known: Known) -> None:
     assert shared_numbers([known.line], {"u": known.record}) == {3: 13, 5: 15, 7: 17, 9: 19}
+
+
+def test_a_name_that_follows_a_merge_is_of_the_number_here() -> None:
+    assert renumbered(Merge(9, (Part(5),), "Ada", label_of=5), {9: 19, 5: 15}) == Merge(
+        19, (Part(15),), "Ada", label_of=15
+    )
 
 
 def test_a_part_that_was_forgotten_here_shifts_no_number_onto_somebody_else(known: Known) -> None:

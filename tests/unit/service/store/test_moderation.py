@@ -79,6 +79,16 @@ class TestMerging:
         assert library.number("p7") == 1
         stays(library)
 
+    def test_a_name_that_followed_ends_with_the_undo_of_the_naming(self, library: Moderated) -> None:
+        before = library.state()
+        named = library.decide(NameIdentity(identity=2, label="Ada"))
+        merged = library.decide(MergePeople(numbers=(2,), into=1))
+        assert library.store.read_now(labels)[1] == "Ada"
+        library.decide(UndoDecision(decision=named.decisions[0]))
+        assert 1 not in library.store.read_now(labels)
+        library.decide(UndoDecision(decision=merged.decisions[0]))
+        assert library.state() == before
+
     def test_faces_that_came_since_go_where_they_fit_best(self, library: Moderated) -> None:
         done = library.decide(MergePeople(numbers=(2,), into=1))
         (one,), (two,) = library.add(1), library.add(2)
