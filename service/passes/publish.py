@@ -200,6 +200,7 @@ class Publish:
         One that cannot be made of what lies there stays as it is.
         """
         found: dict[str, ExportArtifact | None] = {}
+        recorded = await self._store.read(exports.recorded)
         for profile in profiles:
             if profile.combine is None:
                 continue
@@ -207,10 +208,11 @@ class Publish:
             if not others.owners.keys() >= set(theirs):
                 self.counts.left.append(f"the file of everybody for {profile.name}, as others have no files there yet")
                 continue
+            digests = {path: recorded.get(path, "") for path in theirs}
             of_profile = [artifact for artifact in own if artifact.profile is profile]
             try:
                 found[place_of_everybody(profile)] = await compute(
-                    everybody_with, self._tree, theirs, profile, of_profile, self._pool.info.space
+                    everybody_with, self._tree, digests, profile, of_profile, self._pool.info.space
                 )
             except SetupError as error:
                 self.counts.left.append(f"the file of everybody for {profile.name}, as {error}")

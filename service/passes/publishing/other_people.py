@@ -10,7 +10,7 @@ from immich_facesets.exports.combined import EVERYBODY, form_of_everybody
 from immich_facesets.exports.file_names import FacesetKey
 from immich_facesets.exports.manifests import Json, entries_of
 from immich_facesets.exports.profile import Content, FacesetProfile
-from immich_facesets.facesets.faceset import FacesetFolder
+from immich_facesets.facesets.faceset import FacesetFolder, digest
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.names import faceset_name
 from service.computation import compute
@@ -20,6 +20,7 @@ from service.passes.publishing.directory_writes import InPlace
 from service.store import export_folder, exports
 from service.store.database import Store
 
+_CHANGED = "files of somebody else in it were changed"
 _OF_PEOPLE = (FacesetFolder.MAIN, FacesetFolder.THIN)
 
 
@@ -109,14 +110,15 @@ async def directories_in_place(
 
 
 def everybody_with(
-    tree: ExportTree, theirs: Collection[str], profile: FacesetProfile, own: Sequence[ExportArtifact], space: str
+    tree: ExportTree, theirs: Mapping[str, str], profile: FacesetProfile, own: Sequence[ExportArtifact], space: str
 ) -> ExportArtifact | None:
     """
-    Return the directory about all people of a profile: of ``theirs``, the directories of others, and these ``own`` ones.
+    Return the directory about all people of a profile: of the directories of others, and these ``own`` ones.
 
-    None where nobody has any. Raises a ``SetupError`` where one of others is not whole. Blocks.
+    ``theirs``: the recorded digest of each directory of others. None where nobody has any. Raises a ``SetupError`` where
+    one of others is not as it was written. Blocks.
     """
-    found = [*own, *(_stored(tree, path, profile) for path in theirs)]
+    found = [*own, *(_stored(tree, path, digest_before, profile) for path, digest_before in theirs.items())]
     found.sort(key=lambda artifact: _order(object_in(artifact.manifest)))
     return form_of_everybody(profile, found, space=space)
 
@@ -126,12 +128,14 @@ def place_of_everybody(profile: FacesetProfile) -> str:
     return f"{profile.folder}/{EVERYBODY}"
 
 
-def _stored(tree: ExportTree, path: str, profile: FacesetProfile) -> ExportArtifact:
+def _stored(tree: ExportTree, path: str, digest_before: str, profile: FacesetProfile) -> ExportArtifact:
     body = tree.read_file(f"{path}/{MANIFEST}") or b""
+    if digest(body) != digest_before:
+        raise SetupError(_CHANGED)
     manifest = object_in(body)
-    notes = {name: tree.read_file(f"{path}/{name}") or b"" for name in manifest.get("notes", ())}
-    if any(hashlib.sha256(notes[name]).hexdigest() != digest for name, digest in manifest.get("notes", {}).items()):
-        raise SetupError("files of somebody else in it were changed")
+    notes = {name: tree.read_file(f"{path}/{name}") or b"" for name in manifest["notes"]}
+    if any(hashlib.sha256(notes[name]).hexdigest() != known for name, known in manifest["notes"].items()):
+        raise SetupError(_CHANGED)
 
     def files() -> Iterator[tuple[str, Content]]:
         yield from notes.items()
