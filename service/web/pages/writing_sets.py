@@ -42,7 +42,7 @@ def _numbers_in(text: str) -> tuple[int, ...]:
     if not text:
         return ()
     if not (text.isascii() and text.isdigit() and len(text) < len(str(2**31))):
-        raise RequestError("a person is meant by the number", status=400)
+        raise RequestError("the person must be a number", status=400)
     return (int(text),)
 
 

@@ -110,6 +110,24 @@ async def test_the_button_writes_the_face_sets_of_this_person_alone() -> None:
     assert (scene.wishes, scene.people_to_write) == ([("export", None)], frozenset({3}))
 
 
+@pytest.mark.parametrize("kind", ["is_stranger", "is_never_exported"])
+async def test_who_is_never_written_has_no_plan_and_no_button(kind: str) -> None:
+    scene, found = scene_with(), examples.IDENTITY
+    found = msgspec.structs.replace(found, is_stranger=kind == "is_stranger")
+    is_barred = kind == "is_never_exported"
+    found = msgspec.structs.replace(
+        found, identity=msgspec.structs.replace(found.identity, is_never_exported=is_barred)
+    )
+
+    async def identity(_: int) -> object:
+        return found
+
+    scene.library = replace(scene.library, identity=identity)  # type: ignore[arg-type]
+    page = await page_of(scene, SETS)
+    assert "Write now" not in page
+    assert "Written now" not in page
+
+
 async def test_a_job_writes_some_people_and_refuses_those_who_cannot_be_written() -> None:
     scene, anna = scene_with(), examples.IDENTITY
 
