@@ -21,6 +21,9 @@ SENTENCES: Mapping[Standing, tuple[str, str]] = {
 }
 """The words behind one reference picture, and behind several."""
 
+_MOST_JOBS = 200
+"""The latest jobs among which a sync is looked for: each writing of one person's face sets is a job, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeptReference:
@@ -40,7 +43,7 @@ async def references_view(request: web.Request, number: int) -> dict[str, Any]:
         return {}
     library = library_of(request)
     found = (await library.references(number)).references
-    jobs = (await library.jobs(JobsQuery())).jobs if found else ()
+    jobs = (await library.jobs(JobsQuery(limit=_MOST_JOBS))).jobs if found else ()
     kept = [KeptReference(one, standing_of(one, jobs)) for one in found]
     counts = Counter(one.standing for one in kept)
     told = [(standing, counts[standing], SENTENCES[standing][counts[standing] > 1]) for standing in WORDS]

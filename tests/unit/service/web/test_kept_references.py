@@ -12,7 +12,7 @@ from service.web import examples
 from service.web.library.faces import FacesAnswer
 from service.web.library.identities import IdentityAnswer
 from service.web.library.references import ReferencesAnswer
-from service.web.library.service import JobsAnswer
+from service.web.library.service import JobsAnswer, JobsQuery
 from service.web.pages.kept_references import standing_of
 
 PICTURE = examples.REFERENCES.references[0]
@@ -25,8 +25,8 @@ async def page_with(jobs: Any, *pictures: Any, faces: int = 1) -> str:
     async def references(_: int) -> ReferencesAnswer:
         return ReferencesAnswer(references=pictures)
 
-    async def listed(_: object) -> JobsAnswer:
-        return JobsAnswer(jobs=jobs)
+    async def listed(query: JobsQuery) -> JobsAnswer:
+        return JobsAnswer(jobs=jobs[: query.limit])
 
     async def identity(_: int) -> IdentityAnswer:
         return msgspec.structs.replace(
@@ -49,6 +49,11 @@ async def test_a_picture_that_no_sync_has_read_is_said_to_wait() -> None:
     assert f'src="{PICTURE.display}"' in page
     assert "2 reference pictures wait for the next sync." in await page_with((), PICTURE, PICTURE)
     assert "1 reference picture is in use." in await page_with((AFTER, BEFORE), PICTURE)
+
+
+async def test_many_exports_after_the_sync_change_nothing() -> None:
+    exports = (msgspec.structs.replace(AFTER, kind="export"),) * 100
+    assert "1 reference picture is in use." in await page_with((*exports, AFTER), PICTURE)
 
 
 async def test_pictures_that_a_review_asks_about_lead_there() -> None:
