@@ -12,7 +12,7 @@ from immich_facesets.exports.manifests import Json, entries_of
 from immich_facesets.exports.profile import Content, FacesetProfile
 from immich_facesets.facesets.faceset import FacesetFolder, digest
 from immich_facesets.imports.manifests import MANIFEST
-from immich_facesets.names import faceset_name
+from immich_facesets.names import faceset_name, name_key
 from service.computation import compute
 from service.files.export_tree import ExportTree
 from service.files.ownership import object_in
@@ -46,8 +46,14 @@ class OtherPeople:
         }
 
     def is_taken(self, artifact: ExportArtifact) -> bool:
-        """Return whether the place of a directory belongs to somebody else until everybody is exported."""
-        return self.owners.get(artifact.path, artifact.identity) not in {artifact.identity, *self.people}
+        """
+        Return whether the place of a directory belongs to somebody else until everybody is exported.
+
+        Some file systems take two spellings of a name for one directory, so case and composition do not count.
+        """
+        place, key = _place_of(artifact.path), name_key(artifact.path)
+        same = (path for path in self.owners if _place_of(path) == place and name_key(path) == key)
+        return any(self.owners[path] not in {artifact.identity, *self.people} for path in same)
 
     def own_beside(self, artifact: ExportArtifact) -> frozenset[str]:
         """Return the directories of the identity of an artifact in the same profile."""

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from immich_facesets.errors import SetupError
+from immich_facesets.exports.artifacts import ExportArtifact
+from immich_facesets.exports.frigate import FRIGATE
 from immich_facesets.exports.visomaster import VISOMASTER
 from immich_facesets.facesets.faceset import digest
 from service.files.export_tree import ExportTree
@@ -33,6 +35,18 @@ def test_the_file_of_everybody_is_made_of_the_listed_face_sets_of_others_alone()
     assert expected(*every) == [f"{HOME}/faceset_002", f"{HOME}/faceset_004"], "3 and 5 may be barred from export"
     assert expected(*every, off=(2,)) == [f"{HOME}/faceset_004"], "what is left of a profile that is off"
     assert expected(entry(2, whole=None)) == [], "no face of it may be used for swapping"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [("Zoë", True), ("zoë", True), ("Zoe\N{COMBINING DIAERESIS}", True), ("Zoe", False), ("Max", False)],
+)
+def test_a_name_is_taken_in_each_spelling_that_may_be_the_same_directory(name: str, is_taken: bool) -> None:
+    owners = {f"{FRIGATE.folder}/Zoë": 2, f"{FRIGATE.folder}/Max": 1, "other/Zoe": 2}
+    others = OtherPeople(frozenset({1}), owners, ())
+    assert (
+        others.is_taken(ExportArtifact(f"{FRIGATE.folder}/{name}", FRIGATE, 1, b"", {}, lambda: iter(()))) is is_taken
+    )
 
 
 @pytest.mark.parametrize("changed", ["manifest.json", "Anna.json"])
