@@ -136,17 +136,8 @@ class Publish:
         Later syncs do not update that folder.
         """
         facts = await self._choice.gather()
-        if identity is not None and identity not in facts.members:
-            raise RequestError(
-                f"nothing is to be exported of identity {identity}: 'immich-facesets identities list' lists those that "
-                "have faces, and people who must never be exported are not",
-                status=404,
-            )
-        if identity is not None and request.profile.name in facts.profiles_off.get(identity, ()):
-            raise RequestError(
-                f"{request.profile.name} is switched off for identity {identity}: 'immich-facesets identities profiles "
-                f"{identity} --on {request.profile.name}' switches it on"
-            )
+        if identity is not None:
+            _refuse_without_faces(identity, request, facts)
         facesets = await self._choice.of(facts if identity is None else facts.of_one(identity))
         if facesets is None:
             return
@@ -267,3 +258,18 @@ class Publish:
         self._writes.failures.raise_if_any()
         if forms.away is not None:
             raise forms.away
+
+
+def _refuse_without_faces(identity: int, request: ExportRequest, facts: Facts) -> None:
+    """Raise a ``RequestError`` where nothing of an identity may be in this profile."""
+    if identity not in facts.members:
+        raise RequestError(
+            f"nothing is to be exported of identity {identity}: 'immich-facesets identities list' lists those that "
+            "have faces, and people who must never be exported are not",
+            status=404,
+        )
+    if request.profile.name in facts.profiles_off.get(identity, ()):
+        raise RequestError(
+            f"{request.profile.name} is switched off for identity {identity}: 'immich-facesets identities profiles "
+            f"{identity} --on {request.profile.name}' switches it on"
+        )

@@ -84,8 +84,7 @@ class OtherPeople:
 
     def concerns(self, path: str, profiles: Iterable[FacesetProfile]) -> bool:
         """Return whether a directory is of these people and of the face sets, or of one of these profiles."""
-        places = {*_OF_PEOPLE, *(profile.folder for profile in profiles)}
-        return self.owners.get(path) in self.people and _place_of(path) in places
+        return self.owners.get(path) in self.people and _place_of(path) in _places(profiles)
 
 
 async def read_other_people(store: Store, tree: ExportTree, people: Collection[int], space: str) -> OtherPeople:
@@ -110,7 +109,7 @@ async def directories_in_place(
     on_disk = await compute(_digests, tree, theirs)
     recorded = await store.read(exports.recorded)
     of_them = await store.read(export_folder.directories_of, others.people)
-    places = {*_OF_PEOPLE, *(profile.folder for profile in profiles)}
+    places = _places(profiles)
     known = theirs | {path for path in of_them if _place_of(path) in places and path not in others.owners}
     return InPlace(on_disk, {path: digest for path, digest in recorded.items() if path in known})
 
@@ -164,6 +163,11 @@ def _digests(tree: ExportTree, paths: Iterable[str]) -> dict[str, str]:
 
 def _owners(tree: ExportTree) -> dict[str, int | None]:
     return {path: manifest.get("identity") for path, manifest in tree.manifests()}
+
+
+def _places(profiles: Iterable[FacesetProfile]) -> set[str]:
+    """Return the folders of the face sets and of these profiles."""
+    return {*_OF_PEOPLE, *(profile.folder for profile in profiles)}
 
 
 def _place_of(path: str) -> str:

@@ -50,9 +50,10 @@ def write_overviews_with(
     tree: ExportTree, known: Collection[str], facesets: Sequence[Faceset], people: Collection[int], about: FolderFacts
 ) -> None:
     """
-    Write the same manifests with these face sets in place of all others of these ``people``; other people's entries stay.
+    Write the manifests of users and of the whole folder after an export of some ``people`` alone.
 
-    So do the faces for review. Blocking.
+    These face sets take the place of all entries of these people. The entries of others, and of faces for review, stay as
+    they are. Blocking.
     """
     previous = tree.read_file(MANIFEST)
     kept = [one for one in entries_of(object_in(previous or b"{}")) if not _is_replaced(one, people)]
