@@ -14,9 +14,10 @@ from service.web.exportable_people import exportable_people
 from service.web.forms import read_form
 from service.web.routes import Answer, Route
 
+_REFUSED = "already_running"
 NOTICES = {
     "accepted": "The face sets are being written.",
-    "already_running": "A job is running already. If the face sets are not up to date at its end, write them then.",
+    _REFUSED: "A job is running already. If the face sets are not up to date at its end, write them then.",
 }
 Notice = Annotated[str, msgspec.Meta(max_length=20, description="what became of the request to write")]
 
@@ -26,7 +27,7 @@ async def write_facesets(request: web.Request) -> web.StreamResponse:
     context, form = request.app[CONTEXT], await read_form(request)
     back = local_path(form.get("back", ""), context.base_path) if form.get("back") else f"{context.base_path}/facesets"
     people = await exportable_people(request, _numbers_in(form.get("person", "")))
-    notice = "already_running" if context.request_job("export", None, people) is None else "accepted"
+    notice = _REFUSED if context.request_job("export", None, people) is None else "accepted"
     raise web.HTTPSeeOther(URL(back, encoded=True).update_query(notice=notice))
 
 
@@ -35,7 +36,12 @@ def writing_view(request: web.Request) -> dict[str, Any]:
     progress = request.app[CONTEXT].board.now
     stage = next((one for one in progress.stages if one.stage == "publish"), None)
     is_running = progress.run_id is not None
-    return {"writing": stage if is_running else None, "job": progress.kind if is_running else None}
+    is_refused = request.query.get("notice") == _REFUSED
+    return {
+        "writing": stage if is_running else None,
+        "job": progress.kind if is_running else None,
+        "refused": NOTICES[_REFUSED] if is_refused else "",
+    }
 
 
 def _numbers_in(text: str) -> tuple[int, ...]:

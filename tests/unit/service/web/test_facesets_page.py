@@ -170,6 +170,7 @@ async def test_writing_starts_an_export_and_leads_back() -> None:
         assert scene.wishes == [("export", None)]
         async with client.post("/facesets", data={}, headers=BROWSER) as answer:
             assert answer.url.path_qs == "/facesets?notice=already_running"
+            assert "If the face sets are not up to date at its end, write them then." in await answer.text()
         async with client.post("/facesets", data={"back": "//evil.example/"}, headers=BROWSER) as answer:
             assert answer.url.host == "127.0.0.1"
 
