@@ -144,6 +144,16 @@ async def test_a_job_writes_some_people_and_refuses_those_who_cannot_be_written(
     assert (scene.wishes, scene.people_to_write) == ([("export", None)], frozenset({3, 6}))
 
 
+async def test_a_job_for_a_number_that_was_merged_names_the_other(filled: Store, tmp_path: Path) -> None:
+    async with visit(browsed_scene(filled, tmp_path)) as client:
+        form = {"back": "/people", "action": "merge", "numbers": "7", "into": "2", "is_seen": "true"}
+        async with client.post("/decide", headers=BROWSER, data=form, allow_redirects=False) as answer:
+            assert answer.status == 303, await answer.text()
+        async with client.post("/api/jobs", headers=BEARER, json={"kind": "export", "people": [7]}) as answer:
+            assert answer.status == 404, await answer.text()
+            assert "identity 7 was merged: it is identity 2 now" in await answer.text()
+
+
 async def test_before_the_first_grouping_nothing_is_planned() -> None:
     assert "Written now" not in text_of(await page_of(scene_with(None), SETS))
 
