@@ -155,6 +155,13 @@ async def test_serve_syncs_at_once_takes_requests_one_at_a_time_and_stops_quickl
         job = (await client.get(f"/api/jobs/{asked.json()['id']}")).json()
         assert (job["id"], job["kind"]) == (status["facts"]["runs"][0]["id"] + 1, "full")
         assert (await client.post("/api/jobs", json={"source": "carla"})).status_code == 404
+        assert (await client.post("/api/jobs", json={"kind": "full", "people": [1]})).status_code == 400
+        assert (await client.post("/api/jobs", json={"kind": "export", "source": "anna"})).status_code == 400
+        await until(lambda: not app.runner.is_running)
+        asked = await client.post("/api/jobs", json={"kind": "export", "people": [1]})
+        await until(lambda: not app.runner.is_running)
+        job = (await client.get(f"/api/jobs/{asked.json()['id']}")).json()
+        assert "the face sets of 1 person are up to date" in job["message"]
     app.context.stop.set()
     async with asyncio.timeout(10):
         await serving
