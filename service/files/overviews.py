@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from immich_facesets.exports.identities_file import IDENTITIES, numbers_in
-from immich_facesets.exports.manifests import without_identities
+from immich_facesets.exports.manifest_entries import without_identities
 from immich_facesets.imports.manifests import MANIFEST
 from service.files.export_places import USERS_FOLDER
 from service.files.export_tree import ExportTree

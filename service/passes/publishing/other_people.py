@@ -8,7 +8,8 @@ from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import ExportArtifact
 from immich_facesets.exports.combined import EVERYBODY, form_of_everybody
 from immich_facesets.exports.file_names import FacesetKey
-from immich_facesets.exports.manifests import Json, entries_of
+from immich_facesets.exports.manifest_entries import entries_of
+from immich_facesets.exports.manifests import Json
 from immich_facesets.exports.profile import Content, FacesetProfile
 from immich_facesets.facesets.faceset import FacesetFolder, digest
 from immich_facesets.imports.manifests import MANIFEST

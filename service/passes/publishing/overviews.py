@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from immich_facesets.exports.file_names import user_directories
+from immich_facesets.exports.manifest_entries import entries_of, user_manifest_with
 from immich_facesets.exports.manifests import (
     Json,
-    entries_of,
     faceset_entry,
     top_manifest,
     user_manifest,
-    user_manifest_with,
 )
 from immich_facesets.facesets.faceset import Faceset, FacesetFolder, Place
 from immich_facesets.imports.manifests import MANIFEST

@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 from faceset_builders import RULES, candidate, face, faceset, sha256, vectors
 
+from immich_facesets.exports.manifest_entries import entries_of, user_manifest_with, without_identities
 from immich_facesets.exports.manifests import (
     bundle_names,
-    entries_of,
     faceset_entry,
     faceset_manifest,
     marker,
     thin_note,
     top_manifest,
     user_manifest,
-    user_manifest_with,
 )
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Check, EraYears, Faceset, FacesetFolder, Place, Verdict, digest
@@ -104,6 +103,13 @@ def test_an_entry_that_was_damaged_by_hand_is_left_out_of_the_next_list(damaged:
     assert json.loads(user_manifest_with("anna", [], {9}, {"facesets": [whole, whole | damaged]}))["facesets"] == [
         whole
     ]
+
+
+def test_a_damaged_entry_does_not_keep_anybody_in_the_list() -> None:
+    manifest = {"schema": 1, "facesets": [{"identity": [2]}, {"identity": 3}, {"name": "faceset_004"}]}
+    kept = without_identities(manifest, frozenset({3}))
+    assert kept is not None
+    assert json.loads(kept)["facesets"] == [{"identity": [2]}, {"name": "faceset_004"}]
 
 
 def test_the_manifest_of_a_faceset_has_the_keys_others_rely_on() -> None:
