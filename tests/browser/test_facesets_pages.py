@@ -72,6 +72,7 @@ async def signed_in(guest: Visitor, address: object, path: str) -> Page:
     return guest.page
 
 
+@pytest.mark.slow
 async def test_eras_are_renamed_and_merged_in_place(exported: Store, tmp_path: Path) -> None:
     async with served(exported, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await signed_in(guest, listen, "/people/1/eras")
@@ -122,6 +123,7 @@ async def test_face_sets_are_written_and_taken_away_by_keyboard(exported: Store,
         assert guest.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_face_is_included_by_key_and_the_face_set_is_seen_at_once(exported: Store, tmp_path: Path) -> None:
     async with served(exported, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await signed_in(guest, listen, "/people/1")

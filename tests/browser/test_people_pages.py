@@ -209,6 +209,7 @@ async def test_an_answer_that_was_lost_on_the_way_is_not_made_twice(filled: Stor
         assert await decisions(page) == ["reject"]
 
 
+@pytest.mark.slow
 async def test_two_tabs_in_conflict_ask(filled: Store, tmp_path: Path) -> None:
     async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
         page = await signed_in(guest, listen, "/people/7")
@@ -304,6 +305,7 @@ async def test_single_decisions_work_without_scripts(filled: Store, tmp_path: Pa
         await expect(page.get_by_text("1 question", exact=True)).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_thumb_is_enough_for_the_review(filled: Store, tmp_path: Path) -> None:
     ask_whether_members(filled, 3, 3)
     swipe = """([by]) => {

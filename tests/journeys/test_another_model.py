@@ -75,6 +75,7 @@ def check_carried(before: SyncResult, after: SyncResult) -> None:
     assert after.loose_ends() == []
 
 
+@pytest.mark.slow
 async def test_another_model_takes_over_with_every_number_and_the_former_one_comes_back_for_nothing(
     journey: Journey, unkilled: Unkilled, other: dict[str, str]
 ) -> None:

@@ -36,7 +36,8 @@ def settings_for(postgres: Cluster) -> dict[str, str]:
     return {"FACESETS_DATABASE_URL": postgres.address.format(name="facesets")}
 
 
-@pytest.mark.parametrize("nth", [1, *(pytest.param(nth, marks=pytest.mark.slow) for nth in (6, 12, 20))])
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", [1, 6, 12, 20])
 async def test_a_sync_without_its_database_ends_with_one_line_and_the_next_goes_on(
     journey: Journey, postgres: Cluster, nth: int
 ) -> None:

@@ -67,6 +67,7 @@ async def test_a_service_whose_umask_lets_everybody_in_writes_for_its_owner_alon
     assert unlike(exports, "shared") == {}
 
 
+@pytest.mark.slow
 async def test_what_was_open_to_everybody_is_closed_by_the_next_start(journey: Journey, exports: Path) -> None:
     assert await ended(start(journey, exports, "sync")) == 0
     for path in (journey.data, *journey.data.rglob("*")):

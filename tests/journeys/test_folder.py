@@ -145,6 +145,7 @@ async def test_nothing_changes_when_the_root_moves(synced: Trip, tmp_path: Path)
     assert synced.result().differences(before) == []
 
 
+@pytest.mark.slow
 async def test_every_place_of_the_same_bytes_is_in_the_manifests(synced: Trip) -> None:
     shutil.copy(synced.root / "Summer" / "IMG_000.jpg", synced.root / "a copy.jpg")
     counts = await synced.sync()
@@ -152,7 +153,9 @@ async def test_every_place_of_the_same_bytes_is_in_the_manifests(synced: Trip) -
     assert {"a copy.jpg", "Summer/IMG_000.jpg"} <= synced.shown()
 
 
-@pytest.mark.parametrize("trouble", ["missing", "empty", "without pictures"])
+@pytest.mark.parametrize(
+    "trouble", ["missing", *(pytest.param(one, marks=pytest.mark.slow) for one in ("empty", "without pictures"))]
+)
 async def test_an_unmounted_folder_loses_nothing(synced: Trip, tmp_path: Path, trouble: str) -> None:
     before = synced.result()
     synced.root.rename(tmp_path / "away")
@@ -171,6 +174,7 @@ async def test_an_unmounted_folder_loses_nothing(synced: Trip, tmp_path: Path, t
     assert synced.result().differences(before) == []
 
 
+@pytest.mark.slow
 async def test_deleted_files_are_gone_after_the_next_sync(synced: Trip) -> None:
     deleted = {"Summer/IMG_000.jpg", "Winter/IMG_001.jpg"}
     for name in deleted:
@@ -319,6 +323,7 @@ async def beside(journey: Journey, drawn: SmallLibrary, tmp_path: Path) -> Trip:
     return trip
 
 
+@pytest.mark.slow
 async def test_an_unmounted_folder_does_not_keep_immich_from_being_synced(beside: Trip, journey: Journey) -> None:
     shutil.rmtree(beside.root)
     journey.immich.delete_asset(journey.placed.assets[0])
@@ -424,6 +429,7 @@ async def test_trust_changes_no_identity_that_is_there_already(trip: Trip, drawn
     assert {(row.number, row.origin, row.faces) for row in read(trip.data, list_identities)} == before
 
 
+@pytest.mark.slow
 async def test_a_folder_never_renames_a_person_named_in_immich(
     journey: Journey, drawn: SmallLibrary, tmp_path: Path
 ) -> None:

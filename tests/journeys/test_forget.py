@@ -204,9 +204,8 @@ async def test_on_a_terminal_it_asks_for_the_number_again(journey: Journey, unki
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize(
-    "moment", ["during", *(pytest.param(one, marks=pytest.mark.slow) for one in ("before", "after"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["during", "before", "after"])
 async def test_an_erasure_that_is_killed_anywhere_is_finished_by_the_next_sync(
     journey: Journey, unkilled: Unkilled, moment: str
 ) -> None:

@@ -217,6 +217,7 @@ async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_kill
     await killed.ends_like(unkilled.second, "--full")
 
 
+@pytest.mark.slow
 @EXTENT
 async def test_a_form_of_cut_originals_killed_at_its_commit_points_fetches_none_of_them_twice(
     journey: Journey, unkilled: Unkilled, tmp_path: Path, *, is_complete: bool
@@ -276,6 +277,7 @@ async def test_a_copy_of_the_face_sets_killed_halfway_is_made_up_for(
     assert await copied("part") == whole
 
 
+@pytest.mark.slow
 @EXTENT
 async def test_an_export_of_one_person_killed_halfway_is_made_up_for(
     journey: Journey, unkilled: Unkilled, *, is_complete: bool

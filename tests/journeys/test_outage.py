@@ -62,7 +62,7 @@ def check_told(service: ForkedProcess, remote: str) -> None:
     ("route", "nth", "outage"),
     [
         pytest.param("search", 3, FakeImmich.refuse, marks=pytest.mark.slow),
-        ("faces", 6, say_503),
+        pytest.param("faces", 6, say_503, marks=pytest.mark.slow),
         pytest.param("original", 8, FakeImmich.refuse, marks=pytest.mark.slow),
         pytest.param("original", 8, say_503, marks=pytest.mark.slow),
         pytest.param("original", 8, hang, marks=pytest.mark.slow),

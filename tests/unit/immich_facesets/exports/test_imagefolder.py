@@ -46,6 +46,7 @@ def loaded(folder: Path, cache: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_library_loads_every_person_as_a_class_of_one_training_split(tmp_path: Path) -> None:
     labels = {1: "Anna", 2: "Val", 3: "test person", 4: None, 5: "Anna", 6: "__hidden [1]", 7: "日本"}
     classes = class_names(labels)

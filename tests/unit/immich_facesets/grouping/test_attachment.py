@@ -37,6 +37,7 @@ def in_steps(
     return library
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), fresh=st.booleans())
 def test_one_person_named_by_two_users_is_one_identity_in_any_order_of_syncs(*, seed: int, fresh: bool) -> None:

@@ -160,6 +160,7 @@ async def test_baselines_are_measured_on_the_same_faces(journey: Journey) -> Non
     assert methods["average linkage, default"]["standing"]["bcubed"]["precision"] == 1
 
 
+@pytest.mark.slow
 async def test_without_the_packages_baselines_say_what_to_install(journey: Journey, tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()

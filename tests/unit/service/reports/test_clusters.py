@@ -32,6 +32,7 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
+@pytest.mark.slow
 async def test_clusters_are_shown_largest_first_with_the_files_that_we_hold(
     synced_library: SyncedLibrary, tmp_path: Path
 ) -> None:

@@ -116,6 +116,7 @@ def request_of(scene: IdentifyScene, kind: int, one: int, two: int) -> Request:
     )[kind]
 
 
+@pytest.mark.slow
 @given(REQUESTS)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_kept_bank_is_the_bank_that_would_be_built_anew(

@@ -44,7 +44,13 @@ def listed(root: Path) -> frozenset[int]:
     return numbers_in(file.read_bytes()) if file.is_file() else frozenset()
 
 
-@pytest.mark.parametrize("moment", ["before its directory", "while its directory is written", "at the overviews"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "before its directory",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("while its directory is written", "at the overviews")),
+    ],
+)
 async def test_a_publish_that_runs_writes_nobody_back(app: App, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     number = (await app.store.read(members.list_identities))[-1].number
     root, loop, decided = app.settings.export_dir, asyncio.get_running_loop(), list[asyncio.Task[MadeDecisions]]()
@@ -82,6 +88,7 @@ async def test_a_publish_that_runs_writes_nobody_back(app: App, monkeypatch: pyt
     assert any(path.startswith("_profiles/npz") for path in await app.store.read(exports.recorded))
 
 
+@pytest.mark.slow
 async def test_somebody_who_was_merged_into_a_barred_person_is_withdrawn_too(app: App) -> None:
     await app.runner.publish_now()
     (one, two, *_) = [row.number for row in await app.store.read(members.list_identities)]
@@ -93,6 +100,7 @@ async def test_somebody_who_was_merged_into_a_barred_person_is_withdrawn_too(app
     assert not list(root.rglob(f"faceset_{two:03d}*"))
 
 
+@pytest.mark.slow
 async def test_a_sync_begins_with_what_a_killed_decision_left(app: App) -> None:
     await app.runner.publish_now()
     number = (await app.store.read(members.list_identities))[-1].number
@@ -123,6 +131,7 @@ async def test_every_command_begins_with_what_a_killed_forget_left(app: App, tmp
         assert not (await app.store.read(erasures.open_erasures)).decisions
 
 
+@pytest.mark.slow
 async def test_what_a_sync_withdraws_goes_in_a_turn_of_its_own(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     await decide(app, LockIdentity(identity=1))  # a sync looks at nothing while nothing was changed
     seen: list[bool] = []

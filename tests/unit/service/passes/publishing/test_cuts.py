@@ -98,6 +98,7 @@ def box_in(entry: Mapping[str, Any], shape: tuple[int, ...], box: list[float]) -
     return slice(max(0, edges[1]), ends[1]), slice(max(0, edges[0]), ends[0])
 
 
+@pytest.mark.slow
 async def test_a_face_is_shown_with_its_body_from_the_original_at_its_own_size(placed: Placed, folder: Path) -> None:
     async with opened(placed, folder, **FRAMED, export_profiles="kohya:0:512") as app:
         await app.runner.publish_now()

@@ -49,6 +49,7 @@ def places(app: App, directory: str) -> set[tuple[str, float]]:
     return {(one["sha256"], one["box"][0]) for one in manifest(app, directory)["faces"]}
 
 
+@pytest.mark.slow
 async def test_a_face_that_is_included_is_planned_and_then_written(app: App) -> None:
     plans, root = PlannedSets(app.store, app.settings), app.settings.export_dir
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
