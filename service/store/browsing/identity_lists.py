@@ -215,9 +215,9 @@ def _sets_of(now: Now, wanted: IdentityFilter) -> list[tuple[Collection[int], bo
 
 
 def known_births(now: Now) -> dict[int, str]:
-    """Return the birth date (ISO) of each identity that has one; that of a moderator comes before those of sources."""
-    found = now.read(birth_dates) | dict(now.read(standing).effect.births)
-    return {number: date for number, date in found.items() if date is not None}
+    """Return the birth date (ISO) of each identity that has one; that of a moderator counts where sources have none."""
+    stated = now.read(standing).effect.births
+    return {number: date for number, date in stated.items() if date is not None} | now.read(birth_dates)
 
 
 @about_people

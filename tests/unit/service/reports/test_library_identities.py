@@ -321,6 +321,17 @@ async def test_identities_are_filtered_by_questions_age_and_when_they_were_found
         assert all(one["first_date"] <= one["last_date"] for one in listed if one["first_date"])
 
 
+async def test_a_birth_date_by_hand_counts_where_sources_have_none(filled: Store) -> None:
+    born = {"source": "anna", "account": "anna", "person_id": "p4", "birth_date": "2015-03-01", "is_last": True}
+    run(filled, insert(births).values(born))
+    decide(filled, BirthDate(4, "1980-01-01"), BirthDate(7, "1950-01-01"), Undo(1))
+    async with asking(filled) as client:
+        for number, date in ((4, "2015-03-01"), (7, "1950-01-01")):
+            assert (await told(client, f"identities/{number}"))["birth_date"] == date
+        decide(filled, Undo(3))
+        assert (await told(client, "identities/4"))["birth_date"] == "2015-03-01"
+
+
 async def test_one_decision_is_told_by_its_number(filled: Store) -> None:
     decide(filled, Lock(3), Undo(1))
     async with asking(filled) as client:
