@@ -45,14 +45,17 @@ class UndoneMerges:
         """
         Yield each person of a change of eras, with the part of it that is about that person's own faces.
 
-        With it, the spans of the change that faces of others have, too; none of the identity of the change itself.
+        With it, the spans that faces of others have, or may have, too; none of the identity of the change itself. A change
+        names all faces of the eras that it touches, and of other eras only those that no earlier one named.
         """
+        touched = _spans_of(one for one in decision.placed if one.was != one.now)
+        untouched = _spans_of(decision.placed) - touched
         placed: dict[int, list[EraFace]] = {}
         for one in decision.placed:
             placed.setdefault(self.way_of(one.face, decision.identity)[-1], []).append(one)
         for number, mine in placed.items():
             others = (one for home, theirs in placed.items() if home != number for one in theirs)
-            shared = _spans_of(others) if number != decision.identity else frozenset[int]()
+            shared = _spans_of(others) | untouched if number != decision.identity else frozenset[int]()
             yield number, msgspec.structs.replace(decision, placed=tuple(mine)), shared
 
 

@@ -202,5 +202,22 @@ def test_a_face_that_was_moved_leaves_the_era_that_a_merge_brought_with_its_undo
     assert (eras(library), eras(library, 2)) == before
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_era_that_another_persons_joined_by_its_name_has_its_own_years_again(
+    store: Store, order: tuple[int, int]
+) -> None:
+    """A change of another era names the faces that joined alone: an earlier change named the others."""
+    library = with_eras(Moderated(store))
+    write(
+        library, 3, [KeptEra("1995", 1995, 1995, 1995, frozenset(library.face(f"p{one}") for one in range(12, 16)), {})]
+    )
+    rename_era(library, "p5", "Today")
+    before = (eras(library), eras(library, 3))
+    made = [library.decide(MergePeople(numbers=(3,), into=1)).decisions[0], rename_era(library, "p4", "School")]
+    for place in order:
+        undo(library, made[place])
+    assert (eras(library), eras(library, 3)) == before
+
+
 def undo(library: Moderated, number: int) -> None:
     library.decide(UndoDecision(decision=number))
