@@ -67,10 +67,10 @@ class OtherPeople:
         self, profile: FacesetProfile, labels: Mapping[int, str], profiles_off: Mapping[int, Collection[str]]
     ) -> list[str]:
         """
-        Return the directory in a profile of each listed face set of others that has faces for swapping.
+        Return the directory in a profile of each face set of others that is listed and has faces for swapping.
 
-        ``profile``: one that calls a directory as the face set. A directory on the disk that no list has is not among them:
-        it may be of a person who must not be exported.
+        ``profile``: one whose directories have the names of the face sets. A directory that is on the disk and not listed is
+        left out, because it may be of a person who must not be exported.
         """
         return [
             f"{profile.folder}/{entry['name']}"
