@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urljoin
@@ -224,6 +225,28 @@ async def test_two_tabs_in_conflict_ask(filled: Store, tmp_path: Path) -> None:
         await expect(dialog).to_contain_text("Zoe is not as this page showed it")
         await dialog.get_by_role("link", name="Change nothing").click()
         assert await decisions(page) == ["label"]
+
+
+@pytest.mark.slow
+async def test_a_decision_that_leads_to_another_page_does_not_ask_whether_to_leave(
+    filled: Store, tmp_path: Path
+) -> None:
+    async with served(filled, tmp_path) as listen, chromium() as browser, visitor(browser) as guest:
+        page = await signed_in(guest, listen, "/people/8")
+        await page.get_by_label("Name", exact=True).fill("Zoe")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#toast")).to_contain_text("Named Zoe")
+        await page.goto(f"http://{listen}/people/7")
+        asked = list[str]()
+        page.on("dialog", lambda dialog: asked.append(dialog.type))
+        page.on("dialog", lambda dialog: dialog.accept())
+        await page.get_by_label("Name", exact=True).fill("Zoe")
+        await page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_role("button").filter(has_text="same person").click()
+        await dialog.get_by_role("button").filter(has_text="Merge").click()
+        await expect(page).to_have_url(re.compile(r"/people/8\b"))
+        assert asked == []
 
 
 @pytest.mark.parametrize(

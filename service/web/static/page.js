@@ -195,7 +195,7 @@ async function submitNow(form, fields) {
     return false;
   }
   if (new URL(answer.url).pathname !== location.pathname) {
-    location.assign(answer.url); // the page is another one now
+    setTimeout(() => location.assign(answer.url)); // the page is another one now, once this form is counted as done
     return true;
   }
   form.closest("details:not([data-stays])")?.removeAttribute("open");
