@@ -4,7 +4,26 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from immich_facesets.faces import SAME_FACE_IOU
 from immich_facesets.moderation.decisions import Decision, EraFace, Eras, FaceRef, Merge
+
+
+class _Homes:
+    """The person of each face of a merge; another model, or a picture read again, has the face at a similar place."""
+
+    def __init__(self, merge: Merge) -> None:
+        self._exact = {face: part.number for part in merge.parts for face in part.faces}
+        self._places: dict[str, list[FaceRef]] = {}
+        for face in self._exact:
+            self._places.setdefault(face.sha256, []).append(face)
+
+    def of(self, face: FaceRef) -> int | None:
+        """Return the person of a face; None of one that is in no part of the merge."""
+        if face in self._exact:
+            return self._exact[face]
+        same = [(face.box.iou(one.box), self._exact[one]) for one in self._places.get(face.sha256, ())]
+        overlap, number = max(same, default=(0.0, 0))
+        return number if overlap >= SAME_FACE_IOU else None
 
 
 class UndoneMerges:
@@ -16,11 +35,11 @@ class UndoneMerges:
     """
 
     def __init__(self, followed: Callable[[int], int]) -> None:
-        self._parts: dict[int, tuple[int, dict[FaceRef, int]]] = {}
+        self._parts: dict[int, tuple[int, _Homes]] = {}
         self._followed = followed
 
     def add(self, decision_id: int, merge: Merge) -> None:
-        self._parts[decision_id] = (merge.into, {face: part.number for part in merge.parts for face in part.faces})
+        self._parts[decision_id] = (merge.into, _Homes(merge))
 
     def end(self, decision_id: int) -> None:
         """Note that the undo of a decision is in effect: what follows is about people who are apart."""
@@ -30,8 +49,9 @@ class UndoneMerges:
         """Return the identities through which a face returned, from that one to the person whose face it is since."""
         way = [number]
         for into, homes in reversed(self._parts.values()):
-            if face in homes and self._followed(into) == self._followed(way[-1]):
-                way.append(homes[face])
+            home = homes.of(face)
+            if home is not None and self._followed(into) == self._followed(way[-1]):
+                way.append(home)
         return tuple(way)
 
     def by_person(self, faces: Iterable[FaceRef], number: int) -> dict[int, list[FaceRef]]:
@@ -65,10 +85,8 @@ def _spans_of(placed: Iterable[EraFace]) -> frozenset[int]:
 
 def merged_ever(made: Iterable[Decision], numbers: Iterable[int]) -> set[int]:
     """Return these identities with all that a merge ever joined with them, also one that was undone."""
-    found, groups = (
-        {*numbers},
-        [{one.into, *(part.number for part in one.parts)} for one in made if isinstance(one, Merge)],
-    )
+    groups = [{one.into, *(part.number for part in one.parts)} for one in made if isinstance(one, Merge)]
+    found = {*numbers}
     while joined := [group for group in groups if group & found and not group <= found]:
         found.update(*joined)
     return found

@@ -1,6 +1,7 @@
 """Constraints of moderators' decisions: later ones win, and an undo restores the former state."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from decision_builders import ONE_OF_EACH, face
 from hypothesis import given
@@ -180,6 +181,13 @@ class TestUndo:
         assert demand.for_sets == {5: 2, 9: 1}
         assert said(merge, Undo(1), *meanwhile).for_sets == {5: 1, 9: 1}, "after the undo nothing follows"
         assert said(merge, *meanwhile, Undo(1), Undo(5)).for_sets == {5: 1, 9: 1}, "nor after it is done again"
+
+    def test_a_face_at_a_similar_place_as_another_model_finds_it_returns_to_its_person_too(self) -> None:
+        merge, box = Merge(1, (Part(2, (face(3), face(4))),)), face(4).box
+        similar = FaceRef(face(4).sha256, replace(box, x2=box.x2 * 1.01))
+        assert said(merge, Confirm((similar,), 1, origin=1), Undo(1)).must == {3: 2, 4: 2}
+        elsewhere = FaceRef(face(4).sha256, replace(box, x1=box.x2 + 1, x2=2 * box.x2 + 1))
+        assert said(merge, ForSets((elsewhere,), identity=1), Undo(1)).for_sets == {4: 1}
 
     def test_a_merge_of_merged_people_is_undone_in_any_order(self) -> None:
         merges = (Merge(2, (Part(1, (face(1),)),)), Merge(3, (Part(2, (face(1), face(2))),)))
