@@ -97,9 +97,7 @@ class DecidedEras:
                 (name,) = targets
                 moved |= {era.name: name} if name != era.name else {}
                 _add(eras, replace(rest, name=name))
-        own = {
-            pin.span.name for pin in pins.values() if pin.is_own
-        }  # a merge changes the years of no era that is there
+        own = {pin.span.name for pin in pins.values() if pin.is_own}  # a merge changes no years of an era that is there
         for era in _pinned(pins):
             _add(eras, era, is_decided=era.name in own)
         named = self._named([self._with_window(era) for era in eras.values()])

@@ -97,15 +97,10 @@ def move_eras(
     returns is in the era there that it was in before. Eras end where no face has a place any more. ``before``: the
     identities that the faces had. ``merged``: numbers that lead to others now.
     """
-    found = [
-        row
-        for some in chunks(sorted(owners))
-        for row in tx.execute(select(era_faces).where(era_faces.c.face_id.in_(some)))
-    ]
+    found = _eras_of_faces(tx, owners)
     there = {(row.face_id, row.identity) for row in found}
-    left = [
-        row for row in found if before.get(row.face_id) in (None, row.identity)
-    ]  # of others: the place of a face away
+    # The other rows are the places of faces that were away already.
+    left = [row for row in found if before.get(row.face_id) in (None, row.identity)]
     rows = [row for row in left if owners[row.face_id] not in (None, row.identity)]
     rows.sort(key=lambda row: (row.identity in merged, row.identity))  # of a face of nobody, one place counts
     targets = {owners[row.face_id] for row in rows}
@@ -127,6 +122,12 @@ def move_eras(
         upsert(tx, era_faces, [{**dict(row._mapping), "identity": key[0]}])  # noqa: SLF001 as above
         there.add((row.face_id, key[0]))
     _end_empty(tx, {row.identity for row in rows})
+
+
+def _eras_of_faces(tx: Connection, face_ids: Iterable[int]) -> list[Any]:
+    """Return the places of faces in eras."""
+    parts = (select(era_faces).where(era_faces.c.face_id.in_(some)) for some in chunks(sorted(face_ids)))
+    return [row for part in parts for row in tx.execute(part)]
 
 
 def _eras_of(tx: Connection, numbers: Iterable[int]) -> dict[tuple[int, str], Any]:
