@@ -95,11 +95,13 @@ class ActiveDecisions:
                 self._merge(decision)
             case Split():
                 self._place(decision.faces, decision.number)
-                self.apart.add(pair_of(decision.identity, decision.number))
+                origins = self._undone_merges.by_person(decision.faces, decision.identity)
+                self.apart.update(pair_of(origin, decision.number) for origin in origins)
             case Move():
                 self._place(decision.faces, decision.into)
                 if decision.origin is not None:
-                    self.parted.add(pair_of(decision.origin, decision.into))
+                    origins = self._undone_merges.by_person(decision.faces, decision.origin)
+                    self.parted.update(pair_of(origin, decision.into) for origin in origins)
             case Confirm():
                 for number, faces in self._undone_merges.by_person(decision.faces, decision.identity).items():
                     self._place(faces, number)

@@ -189,6 +189,13 @@ class TestUndo:
         elsewhere = FaceRef(face(4).sha256, replace(box, x1=box.x2 + 1, x2=2 * box.x2 + 1))
         assert said(merge, ForSets((elsewhere,), identity=1), Undo(1)).for_sets == {4: 1}
 
+    def test_whose_faces_were_split_or_moved_while_people_were_merged_is_kept_apart(self) -> None:
+        merge = Merge(1, (Part(2, (face(3),)),))
+        assert said(merge, Split(1, (face(3),), 9)).apart == {(1, 9)}
+        assert said(merge, Split(1, (face(3),), 9), Undo(1)).apart == {(2, 9)}
+        assert said(merge, Split(1, (face(3), face(4)), 9), Undo(1)).apart == {(1, 9), (2, 9)}
+        assert said(merge, Move((face(3),), 5, origin=1), Undo(1)).parted == {(2, 5)}
+
     def test_a_merge_of_merged_people_is_undone_in_any_order(self) -> None:
         merges = (Merge(2, (Part(1, (face(1),)),)), Merge(3, (Part(2, (face(1), face(2))),)))
         included = ForSets((face(1), face(2), face(3)), identity=3)
