@@ -135,7 +135,7 @@ class ActiveDecisions:
             case Label():
                 self.settings.labels[decision.identity] = decision.label
             case NeverExport():
-                self.settings.hidden[decision.identity] = decision.is_on
+                self.settings.hidden |= dict.fromkeys(self._undone_merges.concerned(decision), decision.is_on)
             case Profiles():
                 self.settings.switch_profiles(decision)
             case OfAge():
@@ -144,7 +144,7 @@ class ActiveDecisions:
             case BirthDate():
                 self.births[decision.identity] = decision.birth_date
             case Minor():
-                self.minors[decision.identity] = decision.is_on
+                self.minors |= dict.fromkeys(self._undone_merges.concerned(decision), decision.is_on)
             case Cover():
                 self.settings.choose_cover(decision.face, self._undone_merges.way_of(decision.face, decision.identity))
             case ReferencePicture():
@@ -188,13 +188,15 @@ class ActiveDecisions:
             case Label():
                 self.settings.labels.setdefault(decision.identity, decision.before)
             case NeverExport():
-                self.settings.hidden.setdefault(decision.identity, not decision.is_on)
+                self.settings.hidden = (
+                    dict.fromkeys(self._undone_merges.concerned(decision), not decision.is_on) | self.settings.hidden
+                )
             case Profiles():
                 self.settings.profiles_off.setdefault(decision.identity, ())
             case BirthDate():
                 self.births.setdefault(decision.identity, None)
             case Minor():
-                self.minors.setdefault(decision.identity, not decision.is_on)
+                self.minors = dict.fromkeys(self._undone_merges.concerned(decision), not decision.is_on) | self.minors
             case Cover():
                 self.settings.clear_cover(self._undone_merges.way_of(decision.face, decision.identity))
             case Eras():
@@ -224,8 +226,7 @@ class ActiveDecisions:
         return number
 
     def _rows(self, faces: Iterable[FaceRef]) -> list[int]:
-        found = (self._resolve(face) for face in faces)
-        return [row for row in found if row is not None]
+        return [row for face in faces if (row := self._resolve(face)) is not None]
 
     def _merge(self, decision: Merge) -> None:
         into = decision.into

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from immich_facesets.faces import SAME_FACE_IOU
-from immich_facesets.moderation.decisions import Decision, EraFace, Eras, FaceRef, Merge
+from immich_facesets.moderation.decisions import Decision, EraFace, Eras, FaceRef, Merge, Minor, NeverExport
 
 
 class _Homes:
     """The person of each face of a merge; another model, or a picture read again, has the face at a similar place."""
 
     def __init__(self, merge: Merge) -> None:
+        self.numbers = frozenset(part.number for part in merge.parts)
         self._exact = {face: part.number for part in merge.parts for face in part.faces}
         self._places: dict[str, list[FaceRef]] = {}
         for face in self._exact:
@@ -53,6 +54,16 @@ class UndoneMerges:
             if home is not None and self._followed(into) == self._followed(way[-1]):
                 way.append(home)
         return tuple(way)
+
+    def concerned(self, decision: NeverExport | Minor) -> set[int]:
+        """Return whom a decision is about: one that keeps a person out is about each person in it at that time."""
+        found = {decision.identity}
+        if not decision.is_on:
+            return found
+        for into, homes in reversed(self._parts.values()):
+            if self._followed(into) in {self._followed(one) for one in found}:
+                found |= homes.numbers
+        return found
 
     def by_person(self, faces: Iterable[FaceRef], number: int) -> dict[int, list[FaceRef]]:
         """Return the faces of an identity by the person to whom they returned since, or by the identity itself."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from decision_builders import ONE_OF_EACH, face
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,6 +196,22 @@ class TestUndo:
         assert said(merge, Split(1, (face(3),), 9), Undo(1)).apart == {(2, 9)}
         assert said(merge, Split(1, (face(3), face(4)), 9), Undo(1)).apart == {(1, 9), (2, 9)}
         assert said(merge, Move((face(3),), 5, origin=1), Undo(1)).parted == {(2, 5)}
+
+    @pytest.mark.parametrize(("made", "kept"), [(NeverExport, "never_export"), (Minor, "minors")])
+    def test_who_was_part_of_a_person_that_must_stay_out_stays_out(
+        self, made: type[NeverExport | Minor], kept: str
+    ) -> None:
+        def out(*decisions: Decision) -> set[int]:
+            found = getattr(said(*decisions), kept)
+            return {number for number in (1, 2, 3) if number in found and (kept != "minors" or found[number])}
+
+        merges = (Merge(2, (Part(1, (face(1),)),)), Merge(3, (Part(2, (face(1), face(2))),)))
+        assert out(*merges, made(3), Undo(2)) == {2, 3}
+        assert out(*merges, made(3), Undo(2), Undo(1)) == {1, 2, 3}
+        assert out(*merges, made(3), Undo(1), Undo(2)) == {1, 2, 3}
+        assert out(*merges, made(3), Undo(2), Undo(1), Undo(3)) == set()
+        assert out(*merges, Undo(2), made(3)) == {3}, "after the undo it is about one person"
+        assert out(*merges, made(3), made(3, is_on=False), Undo(2)) == {2}, "what ends it is about one person, too"
 
     def test_a_merge_of_merged_people_is_undone_in_any_order(self) -> None:
         merges = (Merge(2, (Part(1, (face(1),)),)), Merge(3, (Part(2, (face(1), face(2))),)))

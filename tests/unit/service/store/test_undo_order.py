@@ -28,6 +28,7 @@ from immich_facesets.moderation.requests import (
 )
 from service.store import decisions
 from service.store.database import Store, open_engine
+from service.store.export_folder import barred_identities
 
 Act = Callable[[Moderated], int]
 """Something that is decided of people and pictures, and the number of the decision."""
@@ -55,6 +56,17 @@ def of(number: int, request: Request) -> Act:
         if number not in library.members().values():
             raise RequestError(f"identity {number} is a part of another one")
         return library.decide(request).decisions[0]
+
+    return act
+
+
+def while_apart(number: int, request: Request) -> Act:
+    """A request about an identity, while nobody else is a part of it: it would be about them, too, once they are apart."""
+
+    def act(library: Moderated) -> int:
+        if number in library.store.read_now(decisions.constraints_now, RECIPE.space).merged.values():
+            raise RequestError(f"others are a part of identity {number}")
+        return of(number, request)(library)
 
     return act
 
@@ -88,7 +100,7 @@ def acts(dice: random.Random) -> dict[str, Act]:
         f"{off} off for {one}": of(one, SwitchProfiles(identity=one, off=(off,))),
         f"{on} off for {two}": of(two, SwitchProfiles(identity=two, off=(on,))),
         f"{on} on for {one}": of(one, SwitchProfiles(identity=one, on=(on,))),
-        f"never export {two}": of(two, NeverExportIdentity(identity=two)),
+        f"never export {two}": while_apart(two, NeverExportIdentity(identity=two)),
         "cover p11": on_face("p11", lambda face: ChooseCover(face=face)),
     }
     return dict(dice.sample(sorted(found.items()), len(found)))
@@ -144,6 +156,17 @@ def undone(library: Moderated, dice: random.Random, made: dict[int, str]) -> str
                 continue
         return f"undo {made.pop(number)}"
     raise AssertionError(f"nothing can be undone of {made}")
+
+
+def test_who_was_part_of_a_person_that_must_never_be_exported_stays_out_after_the_undo(store: Store) -> None:
+    library = with_eras(Moderated(store))
+    before = state(library)
+    merged = library.decide(MergePeople(numbers=(1,), into=2)).decisions[0]
+    barred = library.decide(NeverExportIdentity(identity=2)).decisions[0]
+    undo(library, merged)
+    assert store.read_now(barred_identities) >= {1, 2}
+    undo(library, barred)
+    assert state(library) == before
 
 
 @pytest.mark.parametrize("is_moved", [True, False])
