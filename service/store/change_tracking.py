@@ -104,12 +104,13 @@ _PICTURES = frozenset({"assets", "contents", "embeddings", "fingerprints"}) | _e
 @contextmanager
 def reading(tx: Connection) -> Iterator[set[str]]:
     """Yield the names of the versions on which the statements inside this context depend, without those of a context in it."""
-    outer, found = tx.info.get(_READ), set[str]()
-    tx.info[_READ] = found
+    info, found = tx.info, set[str]()  # a connection that was lost has no info any more
+    outer = info.get(_READ)
+    info[_READ] = found
     try:
         yield found
     finally:
-        tx.info[_READ] = outer
+        info[_READ] = outer
 
 
 def note_read(tx: Connection, names: Collection[str]) -> None:
@@ -122,11 +123,12 @@ def note_read(tx: Connection, names: Collection[str]) -> None:
 @contextmanager
 def renewing(tx: Connection, version: str | None) -> Iterator[None]:
     """Let the writes inside this context renew one version in place of those of their tables; None changes nothing."""
-    tx.info[_IN_PLACE] = frozenset() if version is None else frozenset({version})
+    info = tx.info  # a connection that was lost has no info any more
+    info[_IN_PLACE] = frozenset() if version is None else frozenset({version})
     try:
         yield
     finally:
-        tx.info.pop(_IN_PLACE, None)
+        info.pop(_IN_PLACE, None)
 
 
 @contextmanager

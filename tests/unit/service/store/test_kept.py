@@ -23,7 +23,7 @@ from service.store.browsing.identity_lists import IdentityFilter, covers_of, ide
 from service.store.browsing.kept import MOST_ANSWERS, Kept, Now
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
-from service.store.change_tracking import consequences, read_versions
+from service.store.change_tracking import OF_NOBODY, consequences, read_versions, reading, renewing
 from service.store.contents import EmbeddedContent, FoundFace, record_content
 from service.store.database import Store, open_engine
 from service.store.decisions import record_decision
@@ -373,3 +373,15 @@ def test_what_goes_with_a_face_of_nobody_is_seen_at_once(filled: Store) -> None:
     before = filled.read_now(lambda tx: kept.at(tx).read(count))
     filled.write_now(lambda tx: picture_read(tx, of=None, sha256=gone[0]))
     assert filled.read_now(lambda tx: kept.at(tx).read(count)) == before - 1
+
+
+@pytest.mark.parametrize("context", [lambda tx: renewing(tx, OF_NOBODY), reading])
+def test_a_connection_that_is_lost_is_told_as_what_it_is(filled: Store, context: Callable[[Connection], Any]) -> None:
+    def lose(tx: Connection) -> None:
+        with context(tx):
+            tx.invalidate()
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        filled.write_now(lose)
+    assert filled.read_now(read_versions), "the next transaction has a connection of its own"
