@@ -145,6 +145,20 @@ async def test_all_that_is_the_administrators_is_refused(shared: Store, user_dat
             assert refused.value.status == 403
 
 
+async def test_a_picture_that_is_gone_is_gone_from_answers_that_were_kept(
+    shared: Store, user_database: UserDatabase
+) -> None:
+    reads, face = reads_of(user_database, ANNA), shared.read_now(face_in_pictures_of, BOTH, ANNA)
+
+    async def faces_of_both() -> list[int]:
+        listed = (await reads.identities(IdentitiesQuery())).identities
+        return [one.faces for one in listed if one.number == BOTH]
+
+    (before,) = await faces_of_both()
+    write(shared, delete(assets).where(assets.c.content == face.sha256))
+    assert await faces_of_both() == [before - 1]
+
+
 async def test_a_merge_of_others_is_not_told(shared: Store, user_database: UserDatabase) -> None:
     decide(shared, Merge(into=BOTH, parts=(Part(number=ONLY_BENS),)))
     write(shared, update(memberships).where(memberships.c.identity == ONLY_BENS).values(identity=BOTH))
