@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, select
 
 from immich_facesets.errors import SetupError
@@ -39,6 +37,7 @@ from immich_facesets.moderation.requests import (
 from immich_facesets.moderation.steps import Step, take_step
 from immich_facesets.moderation.undone_merges import merged_ever
 from immich_facesets.names import name_key
+from service.store.centroids import distances_to_centroids, nearest_identities
 from service.store.chunks import chunks
 from service.store.decided_members import attach_to, follow_settings, move_eras, write_members
 from service.store.decisions import Finder, all_records, constraints_of, record_batch, whole_eras
@@ -51,9 +50,7 @@ from service.store.review_items import settle_questions
 from service.store.runs import highest_number
 from service.store.selections import resolve_selections
 from service.store.spaces import active_space
-from service.store.tables import faces, identities, memberships, people, reference_pictures, vectors
-
-Members = Mapping[int, Sequence[int]]
+from service.store.tables import faces, identities, memberships, people, reference_pictures
 
 _WITHOUT_FACES = (NewPerson, AssignReference, RemoveReference)
 """The requests that need no face of the library: a person may be known before the first sync."""
@@ -127,7 +124,7 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
         if face.identity != before.faces[face_id].identity
     }
     how = {face_id: "decided" if face_id in after.constraints.must else "matched" for face_id in owners}
-    write_members(tx, owners, _distances(tx, owners, after), how)
+    write_members(tx, owners, distances_to_centroids(tx, owners, after), how)
     forget_returned(tx, [face_id for face_id, number in owners.items() if number is not None])
     attach_to(tx, {person: one.number for one in after.identities.values() for person in one.people})
     were = {face_id: before.faces[face_id].identity for face_id in owners}
@@ -191,7 +188,7 @@ def facts_of(
         constraints=decided,
         next_number=max([highest_number(tx), *decided.mentioned]) + 1,
         resolve=resolve,
-        nearest=lambda since, groups: _nearest(tx, since, groups),
+        nearest=lambda since, groups: nearest_identities(tx, since, groups),
         profiles=SWITCHABLE,
     )
 
@@ -270,45 +267,3 @@ def _named(tx: Connection, shown: Mapping[int, str]) -> dict[str, tuple[int, ...
     for number in sorted(placed & shown.keys()):
         found.setdefault(name_key(shown[number]), []).append(number)
     return {name: tuple(numbers) for name, numbers in found.items()}
-
-
-def _vectors(tx: Connection, face_ids: Iterable[int]) -> dict[int, NDArray[np.float32]]:
-    found: dict[int, NDArray[np.float32]] = {}
-    for some in chunks(sorted(set(face_ids))):
-        for row in tx.execute(select(vectors).where(vectors.c.face_id.in_(some))):
-            found[row.face_id] = np.frombuffer(row.vector, dtype="<f4")
-    return found
-
-
-def _centres(tx: Connection, groups: Members) -> dict[int, NDArray[np.float32]]:
-    """Return the normalised mean vector of each identity's faces."""
-    centres: dict[int, NDArray[np.float32]] = {}
-    for number, group in groups.items():
-        total = np.sum(list(_vectors(tx, group).values()), axis=0)
-        centres[number] = (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
-    return centres
-
-
-def _nearest(tx: Connection, since: Sequence[int], groups: Members) -> dict[int, int]:
-    """Return for each face the identity whose faces are nearest to it on the mean."""
-    if not since or not groups:
-        return {}
-    centres = _centres(tx, groups)
-    return {
-        face_id: min(centres, key=lambda number: (-float(vector @ centres[number]), number))
-        for face_id, vector in _vectors(tx, since).items()
-    }
-
-
-def _distances(tx: Connection, owners: Mapping[int, int | None], after: Facts) -> dict[int, float]:
-    """Return the distance of each face from the mean of the identity that it joins."""
-    joined = {face_id: number for face_id, number in owners.items() if number is not None}
-    groups: dict[int, list[int]] = {number: [] for number in joined.values()}
-    for face_id, face in after.faces.items():
-        if face.identity in groups:
-            groups[face.identity].append(face_id)
-    centres = _centres(tx, groups)
-    return {
-        face_id: max(0.0, 1.0 - float(vector @ centres[joined[face_id]]))
-        for face_id, vector in _vectors(tx, joined).items()
-    }

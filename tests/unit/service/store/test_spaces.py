@@ -321,6 +321,8 @@ PARTS = {
     "resolver",
     "whole_eras",
     "facts_of",
+    "distances_to_centroids",
+    "nearest_identities",
     "resolve_selections",
     "with_names",
 } | {
